@@ -1,0 +1,157 @@
+"""The engine: a pure fold over the journal of one tenant shard. The agent, backtest and most tests run this page.
+
+In: journal frames in order. Out: for each, the public records and the tables of its resolved frame.
+Never: a clock, a random number, a file, the environment, the network. The same journal gives the same bytes, however
+it is cut into frames and however often a frame comes again.
+
+A row is taken, then the clock that it tells is: so a payment in the journal always comes before its deadline passes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from schemas.frames import Resolved
+from streams.engage import Engage, Public
+from streams.facts import Facts, identity_records
+from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
+from streams.identity.policy import DEFAULT, MergePolicy
+from streams.journal.clock import Clock
+from streams.journal.dedup import Dedup
+from streams.journal.frame import Entry, Frame, Partition
+from streams.journal.rows import EventRow, Rows
+from streams.journal.tables import Tables
+from streams.rules.absence import Seen
+from streams.rules.book import Book
+from streams.rules.spec import InvalidRule
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What the fold depends on beside the journal. `salt`: at most 64 bytes, makes node hashes unguessable."""
+
+    salt: bytes
+    dedup_window_ms: int = 86_400_000
+    policy: MergePolicy = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What came of one frame. `counts`: rows by outcome; `refused`: commands and controls not taken, and why."""
+
+    resolved: Resolved
+    public: list[Public]
+    counts: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+
+
+class Engine:
+    """State and fold of one shard. After `step`, `tables.take_changes()` is what a commit must keep."""
+
+    def __init__(self, shard: int, config: EngineConfig, tables: Tables) -> None:
+        self.shard = shard
+        self.tables = tables
+        self.clock = Clock(tables)
+        self.persons = Persons(tables, config.policy, config.salt)
+        self.dedup = Dedup(tables, config.dedup_window_ms)
+        self.book = Book(tables)
+        self.engage = Engage(tables, self.persons, self.clock, self.book)
+        for group in self.book.groups():
+            self.clock.watch(group)
+
+    def step(self, offset: int, frame: Frame) -> Outputs:
+        """Folds the journal frame at this offset.
+
+        Raises:
+            MissingRange: the journal has a gap; state is as it was before.
+        """
+        marks = self.clock.begin(frame)
+        facts = Facts(self.shard, offset, frame)
+        counts: Counter[str] = Counter()
+        refused: list[str] = []
+        last_ms = 0
+        for item in Rows(frame, marks):
+            if isinstance(item, EventRow):
+                counts[self._take_event(item, facts)] += 1
+            else:
+                refused += self._take_entry(item, facts)
+            last_ms = item.received_ms
+            self._tell(last_ms)
+        self.clock.end(frame, last_ms)
+        self._settle_time()
+        self.dedup.end(offset)
+        counts["repeated"] = frame.events.num_rows - sum(counts.values())
+        return self._outputs(facts, counts, refused)
+
+    def _take_event(self, row: EventRow, facts: Facts) -> str:
+        if not self.dedup.first(row.tenant, row.event_id, self.clock.now):
+            return "duplicate"
+        nodes = row.nodes
+        node = self.persons.resolve(nodes, Evidence(row.event_id, row.event_time_ms)) if nodes else NOBODY
+        facts.add(row.at, node)
+        listening = self.book.listening(row.tenant, row.event_type)
+        if listening:
+            usable = self.persons.usable(nodes)
+            self.engage.on_event(listening, row.event(), Seen(row.event_id, row.event_time_ms, usable))
+        return "accepted"
+
+    def _tell(self, received_ms: int) -> None:
+        self.clock.row(received_ms)
+        self._settle_time()
+
+    def _settle_time(self) -> None:
+        if self.clock.now > self.dedup.expires_ms:
+            self.dedup.expire(self.clock.now)
+        self.engage.on_clock()
+
+    def _take_entry(self, entry: Entry, facts: Facts) -> list[str]:
+        if entry.kind == "receipt":
+            facts.delivery(entry.record)
+            return []
+        return self._take_control(entry.record) if entry.kind == "control" else self._take_command(entry.record)
+
+    def _take_control(self, record: Mapping[str, Any]) -> list[str]:
+        try:
+            if record["kind"] == "sources":
+                self.clock.declare(_sources(record["text"]))
+            elif record["kind"] == "rules":
+                self.clock.watch(self.book.apply(record["tenant"], record["text"]).group)
+            else:
+                return [f"control {record['control_id']}: kind {record['kind']} is not known to this engine"]
+        except InvalidRule as error:
+            return [f"control {record['control_id']}: {error}"]
+        return []
+
+    def _take_command(self, record: Mapping[str, Any]) -> list[str]:
+        if record["kind"] != "link" or record["b"] is None:
+            return [f"command {record['command_id']}: {record['kind']} is not known to this engine"]
+        nodes = [_node(record["tenant"], record[side]) for side in ("a", "b")]
+        self.persons.resolve(nodes, Evidence(record["command_id"], record["time"]))
+        return []
+
+    def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
+        changes = self.persons.take_facts()
+        identity = [Public("identity.changes", *change) for change in identity_records(changes)]
+        facts.identity(changes)
+        public, triggers, decisions = self.engage.take()
+        facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
+        return Outputs(facts.resolved(self.clock.now), identity + public, counts, refused)
+
+
+def _sources(text: str) -> list[tuple[Partition, int]]:
+    members = yaml.safe_load(text)["sources"]
+    return [(Partition(member["topic"], member["partition"]), member.get("start", 0)) for member in members]
+
+
+def _node(tenant: str, identity: Mapping[str, Any]) -> str:
+    return SEPARATOR.join((tenant, identity["kind"], identity["scope"] or "", identity["value"]))
+
+
+def person_sets(engine: Engine) -> dict[str, frozenset[str]]:
+    """Every person's nodes, by one_id: to compare with an oracle."""
+    return {one_id: frozenset(nodes) for one_id, nodes in engine.persons.everyone().items()}

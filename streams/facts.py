@@ -1,0 +1,128 @@
+"""What the engine made of a frame, as columns for the sink and records for the public.
+
+In: the frame, the person of each accepted row, identity facts, receipts. Out: a `Resolved`, public identity records.
+Never: a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.columns import FACTS, TABLES
+from schemas.frames import Resolved
+from schemas.masking import masked
+from streams.identity.persons import IdentityFact, Linked, Merged, Moved, Node, parts_of
+from streams.journal.frame import Frame
+
+
+class Facts:
+    """Gathers the tables of one resolved frame; `rows` by table name are plain dicts with that table's columns."""
+
+    def __init__(self, shard: int, offset: int, frame: Frame) -> None:
+        self._shard = shard
+        self._offset = offset
+        self._frame = frame
+        self._at: list[int] = []
+        self._nodes: list[str] = []
+        self._persons: list[str] = []
+        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES if name != "events"}
+
+    def add(self, at: int, node: Node) -> None:
+        """Event row `at` is accepted and belongs to this node and person."""
+        self._at.append(at)
+        self._nodes.append(node.node_id)
+        self._persons.append(node.one_id)
+
+    def delivery(self, record: Mapping[str, Any]) -> None:
+        """A receipt came in."""
+        names = ("tenant", "trigger_id", "status", "detail")
+        self.rows["deliveries"].append({**{n: record[n] for n in names}, "event_time_ms": record["time"]})
+
+    def identity(self, facts: Iterable[IdentityFact]) -> None:
+        """Links and moves of nodes, for `identity_links` and `identity_map`."""
+        for fact in facts:
+            if isinstance(fact, Moved):
+                self.rows["identity_map"].append(_map_row(fact))
+            elif isinstance(fact, Linked):
+                self.rows["identity_links"].append(_link_row(fact))
+
+    def resolved(self, progress_ms: int) -> Resolved:
+        """The frame for the sink."""
+        tables = {
+            name: pa.RecordBatch.from_pylist(rows, schema=TABLES[name]) for name, rows in self.rows.items() if rows
+        }
+        if self._at:
+            tables["events"] = self._events()
+        return Resolved(self._shard, self._offset, progress_ms, tables)
+
+    def _events(self) -> pa.RecordBatch:
+        events = self._frame.events
+        if len(self._at) < events.num_rows:
+            events = events.take(pa.array(self._at, pa.int32()))
+        topics = pa.array([part.topic.removeprefix("events.raw.") for part in self._frame.ranges], pa.string())
+        columns = {
+            "source": topics.take(events.column("source")),
+            "node": pa.array(self._nodes, pa.string()),
+            "one_id": pa.array(self._persons, pa.string()),
+        }
+        return pa.RecordBatch.from_arrays(
+            [columns[name] if name in columns else events.column(name) for name in FACTS.names], schema=FACTS
+        )
+
+
+def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Key, subject and record of each public identity change, in order."""
+    for fact in facts:
+        if isinstance(fact, Linked):
+            record = _change(fact, "linked", fact.one_id, None)
+        elif isinstance(fact, Merged):
+            record = _change(fact, "merged", fact.gone, fact.into)
+        else:
+            continue
+        yield f"{record['tenant']}:{record['one_id']}", "identity_change", record
+
+
+def _change(fact: Linked | Merged, kind: str, one_id: str, into: str | None) -> dict[str, Any]:
+    return {
+        "tenant": parts_of(fact.a)[0],
+        "kind": kind,
+        "one_id": one_id,
+        "into": into,
+        "a": _identity(fact.a),
+        "b": _identity(fact.b),
+        "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
+        "reason": "shared_event",
+        "seq": fact.seq,
+    }
+
+
+def _identity(node: str) -> dict[str, Any]:
+    _, kind, scope, value = parts_of(node)
+    return {"kind": kind, "scope": scope or None, "value": value}
+
+
+def _map_row(fact: Moved) -> dict[str, Any]:
+    tenant, kind, scope, value = parts_of(fact.node)
+    return {
+        "tenant": tenant,
+        "node": fact.node_id,
+        "kind": kind,
+        "scope": scope,
+        "value": masked(kind, value),
+        "one_id": fact.one_id,
+        "seq": fact.seq,
+    }
+
+
+def _link_row(fact: Linked) -> dict[str, Any]:
+    return {
+        "tenant": parts_of(fact.a)[0],
+        "node_a": fact.a_id,
+        "node_b": fact.b_id,
+        "event_id": fact.evidence.event_id,
+        "event_time_ms": fact.evidence.event_time_ms,
+        "seq": fact.seq,
+    }

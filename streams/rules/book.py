@@ -1,0 +1,81 @@
+"""The rules in force, by tenant, and which of them listen to an event type.
+
+In: rule texts from the journal. Out: compiled rules. Never: a file; a rule that does not lint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.journal.clock import ALL, EVENT_TOPICS
+from streams.journal.tables import Tables
+from streams.rules.conditions import Condition, compile_condition
+from streams.rules.spec import InvalidRule, Rule, parse_rule
+
+EVERY_TENANT = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A rule ready to run: its condition, and the group of sources that its clock waits for."""
+
+    rule: Rule
+    condition: Condition
+    group: str
+
+
+def compile_rule(text: str) -> Compiled:
+    """The rule of this text.
+
+    Raises:
+        InvalidRule: it does not parse or its condition does not.
+    """
+    rule = parse_rule(text)
+    absence = rule.when.absence
+    if absence.after in absence.of:
+        raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
+    sources = sorted(EVENT_TOPICS + source for source in absence.waits_for)
+    return Compiled(rule, compile_condition(absence.where), ",".join(sources) or ALL)
+
+
+class Book:
+    """Rows `tenant␟rule` → text. A rule for tenant "*" is in force for every tenant that has none of that name."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._rows = tables.table("rules")
+        self._rules: dict[str, Compiled] = {key: compile_rule(text) for key, text in self._rows.items()}
+        self._listening: dict[tuple[str, str], tuple[Compiled, ...]] = {}
+
+    def apply(self, tenant: str, text: str) -> Compiled:
+        """Puts a rule in force, in place of the one of that name. Raises InvalidRule and changes nothing."""
+        compiled = compile_rule(text)
+        key = f"{tenant}\x1f{compiled.rule.rule}"
+        self._rules[key] = compiled
+        self._rows.put(key, text)
+        self._listening.clear()
+        return compiled
+
+    def rule(self, tenant: str, name: str) -> Compiled | None:
+        """The rule of this name that is in force for the tenant."""
+        return self._rules.get(f"{tenant}\x1f{name}") or self._rules.get(f"{EVERY_TENANT}\x1f{name}")
+
+    def listening(self, tenant: str, event_type: str) -> tuple[Compiled, ...]:
+        """The tenant's rules that this event type can start or end, by name."""
+        found = self._listening.get((tenant, event_type))
+        if found is None:
+            found = self._listening[tenant, event_type] = tuple(self._find(tenant, event_type))
+        return found
+
+    def _find(self, tenant: str, event_type: str) -> list[Compiled]:
+        names = sorted({compiled.rule.rule for compiled in self._rules.values()})
+        rules = [compiled for name in names if (compiled := self.rule(tenant, name)) is not None]
+        return [compiled for compiled in rules if _hears(compiled, event_type)]
+
+    def groups(self) -> set[str]:
+        """The groups of sources whose clocks the rules wait for."""
+        return {compiled.group for compiled in self._rules.values()}
+
+
+def _hears(compiled: Compiled, event_type: str) -> bool:
+    absence = compiled.rule.when.absence
+    return event_type == absence.after or event_type in absence.of

@@ -1,0 +1,59 @@
+"""What is due when the clock has passed a time.
+
+In: times by key, each on the clock of a group of sources. Out: the keys that are due, in the settled order.
+Never: a clock of its own.
+
+A timer at t is due when its group's clock has passed t: records at that very time may still come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+
+from streams.journal.clock import Clock
+from streams.journal.tables import Tables
+
+_NEVER = 1 << 62
+
+
+class Timers:
+    """Rows key → (due_ms, priority, group); one timer a key, the last one set counts."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._rows = tables.table("timers")
+        self._heaps: dict[str, list[tuple[int, int, str]]] = {}
+        for key, (due, priority, group) in self._rows.items():
+            self._heaps.setdefault(group, []).append((due, priority, key))
+        for heap in self._heaps.values():
+            heapify(heap)
+
+    def set(self, key: str, due_ms: int, priority: int, group: str) -> None:
+        """Sets the key's timer, in place of one that it had."""
+        self._rows.put(key, (due_ms, priority, group))
+        heappush(self._heaps.setdefault(group, []), (due_ms, priority, key))
+
+    def any_due(self, clock: Clock) -> bool:
+        """Whether `due` would answer anything; cheap, and right but for timers that were set anew."""
+        return any(heap and heap[0][0] < clock.of(group) for group, heap in self._heaps.items())
+
+    def due(self, clock: Clock) -> Iterator[str]:
+        """Takes out the keys that are due, in the order (due, priority, key), until nothing is."""
+        while True:
+            step = sorted(item for group in self._heaps for item in self._pop(group, clock.of(group)))
+            if not step:
+                return
+            for _, _, key in step:
+                self._rows.drop(key)
+                yield key
+
+    def _pop(self, group: str, clock_ms: int) -> Iterator[tuple[int, int, str]]:
+        heap = self._heaps[group]
+        while heap and heap[0][0] < clock_ms:
+            item = heappop(heap)
+            row = self._rows.get(item[2])
+            if row is not None and tuple(row) == (item[0], item[1], group):
+                yield item
+
+    def __len__(self) -> int:
+        return len(self._rows)
