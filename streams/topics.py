@@ -1,0 +1,63 @@
+"""The names of all topics, and how each is made.
+
+In: settings. Out: topics with partitions and configuration. Never: a call to the broker (see `worker.topics`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from streams.settings import Settings
+
+RAW = "events.raw."
+DEADLETTER = "events.deadletter"
+DELIVERIES = "deliveries"
+COMMANDS = "identity.commands"
+CONTROL = "control"
+CHANGES = "identity.changes"
+DECISIONS = "decisions"
+REVOKED = "triggers.revoked"
+COUPON = "triggers.coupon"
+JOURNAL = "siyu.internal.journal"
+RESOLVED = "siyu.internal.resolved"
+CHANGELOG = "siyu.internal.changelog"
+
+ENTRY_SUBJECTS = {DELIVERIES: "delivery", COMMANDS: "identity_command", CONTROL: "control"}
+"""Raw topics that carry no events, and the schema of each."""
+
+PUBLIC_SUBJECTS = {
+    CHANGES: "identity_change",
+    DECISIONS: "decision",
+    REVOKED: "trigger_revoked",
+    DEADLETTER: "dead_letter",
+}
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+"""The largest record that any of our topics takes; a raw record of that size still fits a dead letter."""
+
+
+class Topic(NamedTuple):
+    """A topic to be: `config` in the broker's own terms."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+def raw_topics(settings: Settings) -> list[str]:
+    """Topics that ingest reads: events, receipts, commands, control."""
+    return [*(RAW + source for source in settings.sources), *ENTRY_SUBJECTS]
+
+
+def all_topics(settings: Settings) -> list[Topic]:
+    """Every topic of the system, for these settings."""
+    kafka = settings.kafka
+    stamped = {"message.timestamp.type": "LogAppendTime" if kafka.timestamps == "append" else "CreateTime"}
+    big = {"max.message.bytes": str(2 * MAX_RECORD_BYTES)}
+    raw = [Topic(RAW + source, kafka.raw_partitions, big | stamped) for source in settings.sources]
+    entries = [Topic(name, 1, big | stamped) for name in ENTRY_SUBJECTS]
+    public = [Topic(name, kafka.shards, dict(big)) for name in (DEADLETTER, CHANGES, DECISIONS, REVOKED, COUPON)]
+    forever = {"retention.ms": "-1"}
+    internal = [Topic(JOURNAL, kafka.shards, big | forever), Topic(RESOLVED, kafka.shards, dict(big))]
+    changelog = Topic(CHANGELOG, kafka.shards, big | {"cleanup.policy": "delete", "retention.ms": "-1"})
+    return [*raw, *entries, *public, *internal, changelog]
