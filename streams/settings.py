@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -66,10 +66,10 @@ class Ingest(_Frozen):
 
 
 class Engine(_Frozen):
-    """Commits: one transaction takes frames for `commit_ms` or `commit_rows`, whichever comes first."""
+    """Commits: one transaction takes frames for `commit_ms` or `commit_bytes`, whichever comes first."""
 
     commit_ms: Annotated[int, Field(ge=1, le=10_000)] = 100
-    commit_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    commit_bytes: Annotated[int, Field(ge=1, le=64_000_000)] = 4_000_000
     dedup_window_ms: Annotated[int, Field(ge=60_000)] = 86_400_000
 
 
@@ -79,6 +79,7 @@ class Sink(_Frozen):
     url: str = "chdb://"
     password: SecretStr = SecretStr("")
     block_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    block_bytes: Annotated[int, Field(ge=1, le=256_000_000)] = 32_000_000
     block_ms: Annotated[int, Field(ge=1, le=60_000)] = 1_000
 
 
@@ -125,6 +126,23 @@ def read_settings(file: Path | None, environment: Mapping[str, str] = os.environ
         return Settings.model_validate(values)
     except ValidationError as error:
         raise InvalidSettings("; ".join(_sentence(problem) for problem in error.errors())) from error
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables under which `read_settings` gives these settings again: for a child process. Holds secrets."""
+    return dict(_flat(settings, PREFIX))
+
+
+def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, str]]:
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        key = f"{prefix}{name.upper()}"
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{key}__")
+        elif isinstance(value, SecretStr):
+            yield key, value.get_secret_value()
+        else:
+            yield key, ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 _TOP = {*Settings.model_fields, "salt_file"}

@@ -32,6 +32,9 @@ PUBLIC_SUBJECTS = {
     DEADLETTER: "dead_letter",
 }
 
+HEARTBEAT = "siyu-heartbeat"
+"""Header of a raw record without a value: "all that I have to say up to this record's time has been said"."""
+
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 """The largest record that any of our topics takes; a raw record of that size still fits a dead letter."""
 

@@ -1,0 +1,128 @@
+"""The ingest worker: a confluent-kafka loop from the raw topics to the journal.
+
+In: raw records. Out: journal frames and dead letters; raw offsets committed after both are acknowledged.
+Never: a decision about a person or a rule. At least once: a restarted twin repeats ranges, and the engine knows them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+from schemas.records import Reason
+from schemas.registry import Registry
+from streams.ingest.align import Aligner, Cut
+from streams.ingest.fuse import Fuse
+from streams.ingest.intake import ENTRY, HEARTBEAT, ROW, Batch, Intake
+from streams.ingest.validate import Limits
+from streams.journal.frame import Partition
+from streams.settings import Settings
+from streams.worker.clients import producer_config
+from streams.worker.reader import Listener, Reader
+from streams.worker.sender import Sender
+from streams.worker.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+_READ = 10_000
+_REFUSALS = frozenset(Reason)
+
+
+class FuseBlown(Exception):
+    """Most of a source is refused: somebody must look before more of it is."""
+
+
+class Ingest:
+    """One ingest worker. `run` blocks until `stop` is set or something fails."""
+
+    def __init__(self, settings: Settings, registry: Registry, telemetry: Telemetry) -> None:
+        self._settings = settings.ingest
+        self._telemetry = telemetry
+        self._aligner = Aligner(settings.ingest.patience_ms, 4 * settings.ingest.max_rows)
+        self._intake = Intake(registry, frozenset(settings.tenants), Limits(), settings.kafka.shards)
+        self._fuse = Fuse()
+        self._sender = Sender(producer_config(settings.kafka), registry)
+        self._mine: set[Partition] = set()
+        self._asked_ms = 0
+        self._reader = Reader(settings, Listener(self._assigned, self._revoked))
+
+    def run(self, stop: threading.Event) -> None:
+        """Reads and journals until told to stop, then leaves nothing half done."""
+        try:
+            while not stop.is_set():
+                self._turn()
+            self._sender.flush()
+            self._reader.commit(self._sender.safe())
+        finally:
+            self._reader.close()
+
+    def _turn(self) -> None:
+        records = self._reader.read(_READ, self._settings.linger_ms / 1000)
+        self._aligner.add(records, _wall_ms())
+        self._ask_ends({record.of for record in records})
+        while (cut := self._aligner.cut(_wall_ms(), self._settings.max_rows)) is not None:
+            self._journal(cut)
+            if len(cut.records) < self._settings.max_rows:
+                break
+        self._reader.pause(self._aligner.paused())
+        self._reader.commit(self._sender.safe())
+
+    def _ask_ends(self, busy: set[Partition]) -> None:
+        """Tells the aligner which partitions are at their end: the wall is read first, then the end is asked."""
+        wall_ms = _wall_ms()
+        if not self._settings.idle_progress or wall_ms - self._asked_ms < self._settings.idle_every_ms:
+            return
+        self._asked_ms = wall_ms
+        for part, end in self._reader.ends(self._mine - busy).items():
+            self._aligner.idle(part, end, wall_ms - self._settings.idle_margin_ms)
+        for part, lag in self._reader.lag().items():
+            self._telemetry.set("siyu_lag_records", lag, topic=part.topic, partition=part.partition)
+
+    def _journal(self, cut: Cut) -> None:
+        started = time.perf_counter()
+        batch = self._intake.process(cut)
+        self._sender.send(cut.ranges, batch.frames, batch.dead_letters)
+        self._measure(cut, batch, time.perf_counter() - started)
+        self._check_fuse(batch)
+
+    def _check_fuse(self, batch: Batch) -> None:
+        for topic in {topic for _, topic in batch.counts}:
+            kept = sum(batch.counts[outcome, topic] for outcome in (ROW, ENTRY))
+            refused = sum(n for (outcome, of), n in batch.counts.items() if of == topic and outcome in _REFUSALS)
+            blown = self._fuse.blown(topic, kept, refused)
+            if blown is not None:
+                self._sender.flush()
+                raise FuseBlown(blown)
+
+    def _measure(self, cut: Cut, batch: Batch, seconds: float) -> None:
+        telemetry = self._telemetry
+        for (outcome, topic), number in batch.counts.items():
+            telemetry.count("siyu_records_total", number, topic=topic)
+            if outcome in _REFUSALS:
+                telemetry.count("siyu_dead_letters_total", number, reason=outcome)
+            if outcome != HEARTBEAT:
+                told = "rejected" if outcome in _REFUSALS else "accepted"
+                telemetry.count("siyu_events_total", number, outcome=told)
+        for told, number in batch.set_aside.items():
+            kind, _, reason = told.partition(":")
+            telemetry.count("siyu_ids_set_aside_total", number, kind=kind, reason=reason)
+        telemetry.observe("siyu_batch_events", len(cut.records))
+        telemetry.observe("siyu_batch_seconds", seconds)
+
+    def _assigned(self, part: Partition, offset: int) -> None:
+        log.info("reads %s/%d from offset %d", part.topic, part.partition, offset)
+        self._mine.add(part)
+        self._aligner.assign(part, offset)
+
+    def _revoked(self, parts: Iterable[Partition]) -> None:
+        self._sender.flush()
+        self._reader.commit(self._sender.safe())
+        for part in parts:
+            self._mine.discard(part)
+            self._aligner.revoke(part)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,98 @@
+"""What leaves the engine: public records, resolved frames and the changelog, in one Kafka transaction a commit.
+
+In: what the fold made of some journal frames, the rows that changed. Out: the changelog offset after the commit.
+Never: a commit of half of it, where the broker has transactions; on one without, outputs go before the changelog, so
+that after a crash the same records come again under the same ids.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from schemas.codec import encode
+from schemas.frames import encode_resolved
+from schemas.registry import Registry
+from streams.engine import Outputs
+from streams.topics import CHANGELOG, RESOLVED
+from streams.worker.state.changelog import Commit, pack
+
+_TIMEOUT_S = 30.0
+
+
+class NotDelivered(Exception):
+    """The broker refused or lost a record of this commit: nothing of it counts, the worker must start again."""
+
+
+class Output:
+    """The producer of one shard. One thread at a time."""
+
+    def __init__(self, shard: int, config: dict[str, Any], registry: Registry, *, transactions: bool) -> None:
+        self._shard = shard
+        self._registry = registry
+        self._transactions = transactions
+        self._failed: list[KafkaError] = []
+        self._changelog_end = 0
+        self._lock = threading.Lock()
+        own = {"transactional.id": f"siyu-engine-{shard}", "transaction.timeout.ms": 10_000} if transactions else {}
+        self._producer = Producer({**config, **own})
+        if transactions:
+            self._producer.init_transactions(_TIMEOUT_S)
+
+    def commit(self, outputs: Sequence[Outputs], commit: Commit) -> int:
+        """Sends all of it and waits until it is safe. Answers the next changelog offset.
+
+        Raises:
+            NotDelivered: some record did not get there.
+            KafkaException: another worker took this shard over, or the broker is away for too long.
+        """
+        with self._lock:
+            if self._transactions:
+                self._producer.begin_transaction()
+            for output in outputs:
+                self._send(output)
+            if not self._transactions:
+                self._flush()
+            for part in pack(commit):
+                self._produce(CHANGELOG, part, None, self._shard, self._changelog_sent)
+            if self._transactions:
+                self._producer.commit_transaction(_TIMEOUT_S)
+            self._flush()
+            return self._changelog_end
+
+    def _send(self, output: Outputs) -> None:
+        for topic, key, subject, record in output.public:
+            self._produce(topic, encode(subject, record, self._registry.id_of(subject)), key.encode(), -1, self._sent)
+        self._produce(RESOLVED, encode_resolved(output.resolved), None, self._shard, self._sent)
+
+    def _produce(self, topic: str, value: bytes, key: bytes | None, partition: int, sent: Any) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery=sent)
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+
+    def _flush(self) -> None:
+        if self._producer.flush(_TIMEOUT_S):
+            raise NotDelivered(f"the broker took too long to take the outputs of shard {self._shard}")
+        if self._failed:
+            raise NotDelivered(f"shard {self._shard}: {self._failed[0].str()}")
+
+    def _sent(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+    def _changelog_sent(self, error: KafkaError | None, message: Message) -> None:
+        self._sent(error, message)
+        if error is None:
+            self._changelog_end = (message.offset() or 0) + 1
+
+    def close(self) -> None:
+        """Gives up what is not committed."""
+        with self._lock:
+            self._producer.purge()
+            self._producer.flush(1.0)

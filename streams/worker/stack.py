@@ -1,0 +1,123 @@
+"""The whole stack on one machine: broker, topics, rules, one process per worker; for the demo, `siyu up` and tests.
+
+In: settings, rule files. Out: a running stack, and its metrics. Never: a process left behind, a port open to others.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Producer
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.settings import Settings, to_environment
+from streams.worker.clients import producer_config, registry_of
+from streams.worker.control import await_control, publish_control, publish_sources
+from streams.worker.servers.process import free_ports
+from streams.worker.topics import create
+
+ROLES = ("ingest", "engine", "sink")
+_ENDS_WITHIN_S = 20.0
+
+
+class WorkerEnded(Exception):
+    """A worker ended by itself; the message names it, its exit code, and the last lines of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker process; `log` is the file with everything that it printed."""
+
+    role: str
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def check(self) -> None:
+        """Raises WorkerEnded if it is not running."""
+        code = self.process.poll()
+        if code is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+            raise WorkerEnded(f"the {self.role} worker ended with exit code {code}; the end of {self.log}:\n{tail}")
+
+    def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """What it measures now, by name and sorted labels; nothing while it starts."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except (urllib.error.URLError, OSError):
+            return {}
+        families = text_string_to_metric_families(text)
+        return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+
+
+@contextmanager
+def workers(settings: Settings, roles: Sequence[str], logs: Path) -> Iterator[list[Worker]]:
+    """One process for each of these roles; they are ended, in the order of the flow, when the block ends."""
+    logs.mkdir(parents=True, exist_ok=True)
+    started: list[Worker] = []
+    try:
+        for number, (role, port) in enumerate(zip(roles, free_ports(len(roles)), strict=True)):
+            started.append(start_worker(settings, role, port, logs / f"{number}-{role}.log"))
+        yield started
+    finally:
+        for worker in started:
+            _end(worker.process)
+
+
+def start_worker(settings: Settings, role: str, port: int, log: Path) -> Worker:
+    """A worker process of this role, with its metrics at this port."""
+    own = settings.model_copy(update={"metrics_port": port})
+    environment = {**os.environ, **to_environment(own)}
+    command = [sys.executable, "-m", "streams.cli.main", "worker", role]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    return Worker(role, process, port, log)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def prepare(settings: Settings, rules: Sequence[Path], since_ms: int | None = None) -> list[str]:
+    """Topics, the source set and the rules (for all tenants); answers the control ids. Ingest may start later."""
+    create(settings)
+    producer = Producer(producer_config(settings.kafka))
+    registry = registry_of(settings)
+    ids = [publish_sources(settings, producer, registry, time_ms=since_ms)]
+    for path in rules:
+        text = path.read_text(encoding="utf-8")
+        ids.append(publish_control(producer, registry, kind="rules", name=path.stem, text=text, time_ms=since_ms))
+    return ids
+
+
+def await_controls(settings: Settings, ids: Sequence[str], running: Sequence[Worker], within_s: float = 60.0) -> None:
+    """Waits until all of them stand in the journal of every shard.
+
+    Raises:
+        WorkerEnded: a worker ended meanwhile.
+        NotAnswered: they did not come within the time.
+    """
+    gives_up = time.monotonic() + within_s
+    for control_id in ids:
+        for worker in running:
+            worker.check()
+        await_control(settings, control_id, since={}, within_s=max(1.0, gives_up - time.monotonic()))

@@ -1,0 +1,77 @@
+"""The changelog: what each commit changed, as Kafka records from which a shard's rows are restored on any host.
+
+In: changes and the journal offset that they stand for. Out: record values, and the changes back.
+Never: a call to the broker (see `restore` and `output`).
+
+A commit is one record, or several parts where it is big; only the last part carries it out. A commit that was cut
+short (a crash on a broker without transactions) is begun again from its first part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgpack
+
+from streams.journal.tables import Change
+
+_VERSION = 1
+PART_BYTES = 1_000_000
+
+
+class Commit(NamedTuple):
+    """Everything that one commit changed; `journal` is the next journal offset to fold after it."""
+
+    journal: int
+    changes: list[Change]
+
+
+def pack(commit: Commit) -> list[bytes]:
+    """The commit as record values in order, each of about PART_BYTES at most."""
+    groups = list(_groups(commit.changes)) or [[]]
+    last = len(groups) - 1
+    return [
+        msgpack.packb([_VERSION, commit.journal, number, number == last, group]) for number, group in enumerate(groups)
+    ]
+
+
+def _groups(changes: Iterable[Change]) -> Iterator[list[bytes]]:
+    group: list[bytes] = []
+    size = 0
+    for change in changes:
+        packed: bytes = msgpack.packb(tuple(change))
+        group.append(packed)
+        size += len(packed)
+        if size >= PART_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+class Assembler:
+    """Puts parts together again."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[bytes]] = []
+
+    def add(self, value: bytes) -> Commit | None:
+        """The commit, if this part completes one.
+
+        Raises:
+            ValueError: the record is of a version that this code does not know.
+        """
+        version, journal, number, last, group = msgpack.unpackb(value)
+        if version != _VERSION:
+            raise ValueError(f"changelog record of version {version}, this worker reads version {_VERSION}")
+        if number == 0:
+            self._parts = []
+        if number != len(self._parts):
+            self._parts = []
+            return None
+        self._parts.append(group)
+        if not last:
+            return None
+        changes = [Change(*msgpack.unpackb(packed, use_list=False)) for part in self._parts for packed in part]
+        return Commit(journal, changes)
