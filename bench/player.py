@@ -30,17 +30,22 @@ class NotPlayed(Exception):
 
 @dataclass(slots=True)
 class Played:
-    """How far the play is. `clock`: (simulated ms, wall seconds) at which each chunk was handed to Kafka."""
+    """How far the play is. `clock`: (simulated ms, wall seconds, records) as of each chunk handed to Kafka."""
 
     records: int = 0
     events: int = 0
     last_ms: int = 0
-    clock: list[tuple[int, float]] = field(default_factory=list)
+    clock: list[tuple[int, float, int]] = field(default_factory=list)
 
     def wall_at(self, simulated_ms: int) -> float:
         """The wall time at which everything received before this simulated instant had been handed to Kafka."""
-        at = bisect_left(self.clock, (simulated_ms, 0.0))
+        at = bisect_left(self.clock, (simulated_ms, 0.0, 0))
         return self.clock[min(at, len(self.clock) - 1)][1]
+
+    def records_at(self, simulated_ms: int) -> int:
+        """The records of the chunks that were received before this simulated instant."""
+        at = bisect_left(self.clock, (simulated_ms + 1, 0.0, 0))
+        return self.clock[at - 1][2] if at else 0
 
 
 class Player:
@@ -65,7 +70,7 @@ class Player:
             for sent in chunk:
                 self._send(sent)
             self._keep_pace(began)
-            self.played.clock.append((chunk[-1].received_ms, time.time()))
+            self.played.clock.append((chunk[-1].received_ms, time.time(), self.played.records))
             told(self.played)
         self._producer.flush(60)
         self._check()
@@ -94,7 +99,12 @@ class Player:
         return _spoilt(encode("behaviour_event", sent.event, self._schema_id), sent.fault)
 
     def _produce(
-        self, topic: str, partition: int, value: bytes | None, time_ms: int, headers: list[tuple[str, bytes]]
+        self,
+        topic: str,
+        partition: int,
+        value: bytes | None,
+        time_ms: int,
+        headers: list[tuple[str, str | bytes | None]],
     ) -> None:
         while True:
             try:
@@ -115,14 +125,13 @@ class Player:
 
 
 def _spoilt(value: bytes, fault: str) -> bytes:
-    spoil = {
-        "": lambda: value,
-        "wrong_magic": lambda: b"\x07" + value[1:],
-        "unknown_schema_id": lambda: value[:1] + _UNKNOWN_SCHEMA.to_bytes(4, "big") + value[5:],
-        "truncated": lambda: value[: len(value) // 2],
-        "empty": lambda: b"",
-    }
-    return spoil[fault]()
+    if fault == "":
+        return value
+    if fault == "wrong_magic":
+        return b"\x07" + value[1:]
+    if fault == "unknown_schema_id":
+        return value[:1] + _UNKNOWN_SCHEMA.to_bytes(4, "big") + value[5:]
+    return value[: len(value) // 2] if fault == "truncated" else b""
 
 
 def with_entry_heartbeats(traffic: Iterable[Sent]) -> Iterable[Sent]:
