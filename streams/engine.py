@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from schemas.frames import Resolved
+from schemas.records import SOURCES
 from streams.engage import Engage, Public
 from streams.facts import Facts, identity_records
 from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
@@ -38,6 +39,7 @@ class EngineConfig:
     salt: bytes
     dedup_window_ms: int = 86_400_000
     policy: MergePolicy = DEFAULT
+    sources: tuple[str, ...] = SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Engine:
         self.clock = Clock(tables)
         self.persons = Persons(tables, config.policy, config.salt)
         self.dedup = Dedup(tables, config.dedup_window_ms)
-        self.book = Book(tables)
+        self.book = Book(tables, config.sources)
         self.engage = Engage(tables, self.persons, self.clock, self.book)
         for group in self.book.groups():
             self.clock.watch(group)
@@ -76,11 +78,12 @@ class Engine:
         refused: list[str] = []
         last_ms = 0
         for item in Rows(frame, marks):
+            last_ms = item.received_ms
             if isinstance(item, EventRow):
                 counts[self._take_event(item, facts)] += 1
             else:
                 refused += self._take_entry(item, facts)
-            last_ms = item.received_ms
+            self._note_identity(facts)
             self._tell(last_ms)
         self.clock.end(frame, last_ms)
         self._settle_time()
@@ -131,16 +134,22 @@ class Engine:
         if record["kind"] != "link" or record["b"] is None:
             return [f"command {record['command_id']}: {record['kind']} is not known to this engine"]
         nodes = [_node(record["tenant"], record[side]) for side in ("a", "b")]
+        if nodes[0] == nodes[1] or any(map(self.persons.is_blocked, nodes)):
+            return [f"command {record['command_id']}: it names one id twice, or one that stands for nobody"]
         self.persons.resolve(nodes, Evidence(record["command_id"], record["time"]))
         return []
 
+    def _note_identity(self, facts: Facts) -> None:
+        """Identity changes go out where they happened: before the decisions that build on them."""
+        if self.persons.facts:
+            changes = self.persons.take_facts()
+            facts.identity(changes)
+            self.engage.public += [Public("identity.changes", *change) for change in identity_records(changes)]
+
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
-        changes = self.persons.take_facts()
-        identity = [Public("identity.changes", *change) for change in identity_records(changes)]
-        facts.identity(changes)
         public, triggers, decisions = self.engage.take()
         facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
-        return Outputs(facts.resolved(self.clock.now), identity + public, counts, refused)
+        return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 
 def _sources(text: str) -> list[tuple[Partition, int]]:

@@ -45,7 +45,7 @@ class Recording:
 
     def fold(self, rules: Mapping[str, str] | None, salt: bytes, letter: Callable[[DeadLetter], None]) -> Folded:
         """Outputs by shard. Raises Failure for a file that can't be taken."""
-        config = EngineConfig(salt, self._settings.engine.dedup_window_ms)
+        config = EngineConfig(salt, self._settings.engine.dedup_window_ms, sources=self._settings.sources)
         return self._fold_journal(rules, config) if self._is_journal else self._fold_lines(rules, config, letter)
 
     def _fold_journal(self, rules: Mapping[str, str] | None, config: EngineConfig) -> Folded:

@@ -104,7 +104,7 @@ class Persons:
             known = self._nodes.get(nodes[0])
             if known is not None:
                 return Node(*known)
-        usable = [node for node in nodes if node in self._nodes or not self._is_blocked(node)]
+        usable = [node for node in nodes if node in self._nodes or not self.is_blocked(node)]
         if not usable:
             return NOBODY
         usable.sort(key=self._strength)
@@ -188,7 +188,8 @@ class Persons:
     def _strength(self, node: str) -> tuple[int, str]:
         return self._policy.ranks[kind_of(node)], node
 
-    def _is_blocked(self, node: str) -> bool:
+    def is_blocked(self, node: str) -> bool:
+        """Whether the node's value stands for nobody."""
         _, kind, _, value = parts_of(node)
         return self._policy.blocked(kind, value)
 

@@ -40,6 +40,7 @@ class Clock:
         self._meta = tables.table("meta")
         self.now: int = self._meta.get("now", 0)
         self._groups: dict[str, int] = dict(self._meta.get("clocks", ((ALL, 0),)))
+        self._inside: set[str] = set()
         self._held: dict[str, int] = {}
         self._low: dict[str, int] = {}
 
@@ -51,10 +52,12 @@ class Clock:
         for key, start in wanted.items():
             if key not in self._rows:
                 self._rows.put(key, (start, 0, True))
+        self._open()
 
     def watch(self, group: str) -> None:
         """Keeps a clock for this group from now on."""
         self._groups.setdefault(group, 0)
+        self._open()
 
     def begin(self, frame: Frame) -> list[int]:
         """Opens a frame: the mark of each of its ranges, below which its rows are repeats.
@@ -63,11 +66,15 @@ class Clock:
             MissingRange: a range starts above its mark.
         """
         marks = [self._mark(part) for part in frame.ranges]
-        inside = {_key(part.of) for part in frame.ranges}
-        for group in self._groups:
-            self._held[group] = self._least(group, lambda key: key not in inside)
-            self._low[group] = self._least(group, lambda key: key in inside)
+        self._inside = {_key(part.of) for part in frame.ranges}
+        self._open()
         return marks
+
+    def _open(self) -> None:
+        """What holds each group while the open frame's own partitions advance with its rows."""
+        for group in self._groups:
+            self._held[group] = self._least(group, lambda key: key not in self._inside)
+            self._low[group] = self._least(group, lambda key: key in self._inside)
 
     def _mark(self, part: RawRange) -> int:
         row = self._rows.get(_key(part.of))
@@ -105,9 +112,10 @@ class Clock:
 
     def _reach(self, partition: Partition, mark: int, progress: int) -> None:
         key = _key(partition)
-        old_mark, old_progress, member = self._rows.get(key, (0, 0, False))
+        before = self._rows.get(key)
+        old_mark, old_progress, member = before or (0, 0, False)
         reached = (max(old_mark, mark), max(old_progress, progress), member)
-        if reached != (old_mark, old_progress, member):
+        if reached != before:
             self._rows.put(key, reached)
 
     def of(self, group: str) -> int:

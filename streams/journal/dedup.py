@@ -40,6 +40,7 @@ class Dedup:
         fresh = self._fresh.get(bucket)
         if fresh is None:
             fresh = self._fresh[bucket] = array("Q")
+            self.expires_ms = min(self.expires_ms, (bucket + 1) * HOUR_MS + self._window_ms)
         fresh.append(digest)
         return True
 
@@ -55,11 +56,13 @@ class Dedup:
         for key in [key for key in self._rows if _ends_ms(key) + self._window_ms < now_ms]:
             self._seen.difference_update(_unpack(self._rows[key]))
             self._rows.drop(key)
+        for bucket in [bucket for bucket in self._fresh if (bucket + 1) * HOUR_MS + self._window_ms < now_ms]:
+            self._seen.difference_update(self._fresh.pop(bucket))
         self.expires_ms = self._next_expiry()
 
     def _next_expiry(self) -> int:
-        ends = min((_ends_ms(key) for key in self._rows), default=1 << 62)
-        return ends + self._window_ms
+        ends = [_ends_ms(key) for key in self._rows] + [(bucket + 1) * HOUR_MS for bucket in self._fresh]
+        return min(ends, default=1 << 62) + self._window_ms
 
     def __len__(self) -> int:
         return len(self._seen)

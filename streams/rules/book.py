@@ -5,8 +5,10 @@ In: rule texts from the journal. Out: compiled rules. Never: a file; a rule that
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from schemas.records import SOURCES
 from streams.journal.clock import ALL, EVENT_TOPICS
 from streams.journal.tables import Tables
 from streams.rules.conditions import Condition, compile_condition
@@ -24,8 +26,8 @@ class Compiled:
     group: str
 
 
-def compile_rule(text: str) -> Compiled:
-    """The rule of this text.
+def compile_rule(text: str, sources: Collection[str] = SOURCES) -> Compiled:
+    """The rule of this text; it may wait for these sources.
 
     Raises:
         InvalidRule: it does not parse or its condition does not.
@@ -34,21 +36,24 @@ def compile_rule(text: str) -> Compiled:
     absence = rule.when.absence
     if absence.after in absence.of:
         raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
-    sources = sorted(EVENT_TOPICS + source for source in absence.waits_for)
-    return Compiled(rule, compile_condition(absence.where), ",".join(sources) or ALL)
+    if unknown := sorted(set(absence.waits_for) - set(sources)):
+        raise InvalidRule(f"when.absence.waits_for: no source is named {unknown[0]}; there are {', '.join(sources)}")
+    topics = sorted({EVENT_TOPICS + source for source in absence.waits_for})
+    return Compiled(rule, compile_condition(absence.where), ",".join(topics) or ALL)
 
 
 class Book:
     """Rows `tenant␟rule` → text. A rule for tenant "*" is in force for every tenant that has none of that name."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, sources: Collection[str] = SOURCES) -> None:
+        self._sources = sources
         self._rows = tables.table("rules")
-        self._rules: dict[str, Compiled] = {key: compile_rule(text) for key, text in self._rows.items()}
+        self._rules: dict[str, Compiled] = {key: compile_rule(text, sources) for key, text in self._rows.items()}
         self._listening: dict[tuple[str, str], tuple[Compiled, ...]] = {}
 
     def apply(self, tenant: str, text: str) -> Compiled:
         """Puts a rule in force, in place of the one of that name. Raises InvalidRule and changes nothing."""
-        compiled = compile_rule(text)
+        compiled = compile_rule(text, self._sources)
         key = f"{tenant}\x1f{compiled.rule.rule}"
         self._rules[key] = compiled
         self._rows.put(key, text)

@@ -10,7 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from schemas.records import ID_KINDS
 
@@ -31,6 +31,12 @@ def _milliseconds(value: Any) -> Any:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def _not_taken(topic: str) -> str:
+    if topic == "triggers.revoked":
+        raise ValueError("triggers.revoked carries revocations, which have another schema")
+    return topic
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -48,7 +54,7 @@ class Absence(_Strict):
     """`after` this event, none of `of` happened `within` this time, by the same business key."""
 
     after: EventType
-    where: str = "true"
+    where: Annotated[str, Field(max_length=4_096)] = "true"
     of: EventTypes
     within: Duration
     same: Literal["order_id"]
@@ -73,7 +79,7 @@ class Channel(_Strict):
 class Send(_Strict):
     """Where a match goes, over which channels (the first that reaches the person), with what."""
 
-    topic: Annotated[str, Field(pattern=r"^triggers\.[a-z][a-z0-9_]*$")]
+    topic: Annotated[str, AfterValidator(_not_taken), Field(pattern=r"^triggers\.[a-z][a-z0-9_]*$")]
     expires_after: Duration
     channels: tuple[Channel, ...] = Field(min_length=1)
     content: dict[str, str] = {}
@@ -96,12 +102,18 @@ def parse_rule(text: str) -> Rule:
     Raises:
         InvalidRule: it is no YAML, or a field is missing, unknown or out of range.
     """
+    document = _document(text)
     try:
-        return Rule.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InvalidRule(f"not YAML: {' '.join(str(error).split())}") from error
+        return Rule.model_validate(document)
     except ValidationError as error:
         raise InvalidRule("; ".join(_sentence(problem) for problem in error.errors())) from error
+
+
+def _document(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # the loader raises all of these
+        raise InvalidRule(f"not YAML: {' '.join(str(error).split())[:300]}") from error
 
 
 def _sentence(problem: Any) -> str:

@@ -40,20 +40,19 @@ class Timers:
     def due(self, clock: Clock) -> Iterator[str]:
         """Takes out the keys that are due, in the order (due, priority, key), until nothing is."""
         while True:
-            step = sorted(item for group in self._heaps for item in self._pop(group, clock.of(group)))
+            step = {item for group in self._heaps for item in self._pop(group, clock.of(group))}
             if not step:
                 return
-            for _, _, key in step:
-                self._rows.drop(key)
-                yield key
+            for due, priority, key, group in sorted(step):
+                if self._rows.get(key) == (due, priority, group):
+                    self._rows.drop(key)
+                    yield key
 
-    def _pop(self, group: str, clock_ms: int) -> Iterator[tuple[int, int, str]]:
+    def _pop(self, group: str, clock_ms: int) -> Iterator[tuple[int, int, str, str]]:
+        """Takes what is due off the heap; a timer that was set anew stands there more than once."""
         heap = self._heaps[group]
         while heap and heap[0][0] < clock_ms:
-            item = heappop(heap)
-            row = self._rows.get(item[2])
-            if row is not None and tuple(row) == (item[0], item[1], group):
-                yield item
+            yield *heappop(heap), group
 
     def __len__(self) -> int:
         return len(self._rows)

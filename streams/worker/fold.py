@@ -56,7 +56,7 @@ class Fold:
         )
         tables, position = restore(self._store, consumer, TopicPartition(CHANGELOG, self._shard))
         salt = self._settings.salt.get_secret_value().encode()
-        config_of_fold = EngineConfig(salt, self._settings.engine.dedup_window_ms)
+        config_of_fold = EngineConfig(salt, self._settings.engine.dedup_window_ms, sources=self._settings.sources)
         self._engine = Engine(self._shard, config_of_fold, tables)
         log.info("shard %d folds from journal offset %d", self._shard, position.journal)
         return position.journal

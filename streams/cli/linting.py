@@ -1,0 +1,158 @@
+"""What is wrong with a rule's text, each fault with its line and its mend.
+
+In: the text of a rule file. Out: faults, in the order of the lines. Never: a file; another judgement than the
+engine's: a text without faults is one that `rules.book.compile_rule` takes (and no key stands in it twice).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from streams.rules.book import Compiled, compile_rule
+from streams.rules.spec import Absence, Channel, InvalidRule, Rule, Send, When
+
+Place = tuple[str | int, ...]
+
+_MODELS: dict[Place, type[BaseModel]] = {
+    (): Rule,
+    ("when",): When,
+    ("when", "absence"): Absence,
+    ("send",): Send,
+    ("send", "channels"): Channel,
+}
+
+
+class Fault(NamedTuple):
+    """A sentence, and the line that it is about, from 1."""
+
+    line: int
+    sentence: str
+
+
+def lint(text: str) -> Compiled | list[Fault]:
+    """The rule of this text, or what is wrong with it."""
+    node = _composed(text)
+    if isinstance(node, Fault):
+        return [node]
+    twice = list(_repeated(node))
+    try:
+        compiled = compile_rule(text)
+    except InvalidRule as error:
+        return sorted({*twice, *_faults(error, node)})
+    except (ValueError, TypeError, RecursionError) as error:
+        return [Fault(1, f"not YAML that can be read: {' '.join(str(error).split())}")]
+    return sorted(twice) if twice else compiled
+
+
+def _composed(text: str) -> yaml.Node | Fault | None:
+    try:
+        return yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = error.problem or error.context or "it can't be read"
+        return Fault(mark.line + 1 if mark else 1, f"not YAML: {said}")
+    except (yaml.YAMLError, RecursionError) as error:
+        return Fault(1, f"not YAML: {' '.join(str(error).split())}")
+
+
+def _repeated(node: yaml.Node | None) -> Iterator[Fault]:
+    """Keys that stand twice in one mapping: YAML takes the last one, and says nothing."""
+    if isinstance(node, yaml.SequenceNode):
+        for one in node.value:
+            yield from _repeated(one)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield Fault(key.start_mark.line + 1, f"{key.value} stands there twice")
+            seen.add(key.value)
+            yield from _repeated(value)
+
+
+def _faults(error: InvalidRule, node: yaml.Node | None) -> list[Fault]:
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        problems = [problem for problem in cause.errors() if not _follows(problem, cause.errors())]
+        return [_fault(problem, node) for problem in problems]
+    place, sentence = _placed(str(error))
+    return [Fault(line_of(node, place), sentence)]
+
+
+def _follows(problem: Any, problems: Sequence[Any]) -> bool:
+    """A list counts as too short when its items are faulty: those are what to mend."""
+    place = problem["loc"]
+    inside = [other for other in problems if len(other["loc"]) > len(place) and other["loc"][: len(place)] == place]
+    return problem["type"] == "too_short" and bool(inside)
+
+
+def _placed(message: str) -> tuple[Place, str]:
+    """Where a sentence of ours, such as `where: …` or `when.absence.of: …`, is about."""
+    found = re.match(r"([a-z_.]+): ", message)
+    names: Place = tuple(found[1].split(".")) if found else ()
+    return ("when", "absence", *names) if names == ("where",) else names, message
+
+
+def _fault(problem: Any, node: yaml.Node | None) -> Fault:
+    place: Place = problem["loc"]
+    line = line_of(node, place)
+    name = ".".join(str(part) for part in place) or "the document"
+    return Fault(line, f"{name} {_sentence(problem, place)}")
+
+
+_SAID = {
+    "missing": "is missing",
+    "model_type": "must be a mapping, with its fields indented below it",
+    "model_attributes_type": "must be a mapping, with its fields indented below it",
+    "dict_type": "must be a mapping, with its fields indented below it",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_type": "must be text: put it in quotes",
+    "value_error": "is not right: {error}",
+}
+"""By pydantic's type of an error, with what its context may fill in."""
+
+
+def _sentence(problem: Any, place: Place) -> str:
+    if problem["type"] == "extra_forbidden":
+        return f"is not known here{_advice(place)}"
+    said = _SAID.get(problem["type"])
+    if said is not None:
+        return said.format(**problem.get("ctx", {}))
+    message = str(problem["msg"])
+    return f"is not right: {message[0].lower()}{message[1:]}"
+
+
+def _advice(place: Place) -> str:
+    around = tuple(part for part in place[:-1] if not isinstance(part, int))
+    model = _MODELS.get(around)
+    known = list(model.model_fields) if model is not None else []
+    close = difflib.get_close_matches(str(place[-1]), known, 1)
+    if close:
+        return f": did you mean {close[0]}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def line_of(node: yaml.Node | None, place: Sequence[str | int]) -> int:
+    """The line, from 1, of the value at this place, or of the last part of the way that is there."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for part in place:
+        found = _step(node, part)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _step(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        steps = ((key.start_mark.line + 1, value) for key, value in node.value if key.value == str(part))
+        return next(steps, None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None

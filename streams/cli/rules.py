@@ -1,0 +1,154 @@
+"""`siyu rules`: checks rule files, and puts them in force.
+
+In: rule files. Out: faults with their lines; Control records on `control`. Never: a rule published that does not lint,
+or some of several when another does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import Producer
+
+from streams.cli.arguments import add_action, add_json
+from streams.cli.failure import Failure
+from streams.cli.linting import Fault, lint
+from streams.cli.tables import print_json
+from streams.rules.book import EVERY_TENANT
+from streams.rules.spec import Rule
+from streams.settings import Settings
+from streams.worker.clients import producer_config, registry_of
+from streams.worker.control import await_control, journal_ends, publish_control
+
+NAME = "rules"
+HELP = "check rule files, and put them in force"
+EXAMPLE = "siyu rules apply deploy/rules/unpaid-order-coupon.yaml --tenant siyu --wait"
+
+_WAIT_S = 30.0
+
+
+class Linted(NamedTuple):
+    """A rule file that is good."""
+
+    path: Path
+    text: str
+    rule: Rule
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`lint` and `apply`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    linting = add_action(actions, "lint", "say what is wrong with rule files", "siyu rules lint deploy/rules/*.yaml")
+    applying = add_action(actions, "apply", "lint rule files, and publish them to `control`", EXAMPLE)
+    for action in (linting, applying):
+        action.add_argument("files", metavar="FILE", nargs="+", type=Path)
+        add_json(action)
+    applying.add_argument("--tenant", default=EVERY_TENANT, help="the brand that it is for (default: *, all of them)")
+    applying.add_argument("--who", default="", help="who applies it, for the record (default: the user)")
+    told = f"wait until it stands in the journal, {_WAIT_S:.0f} s if no other time is given"
+    applying.add_argument("--wait", metavar="SECONDS", nargs="?", type=float, const=_WAIT_S, help=told)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """0 when all files are good (and published), else 1."""
+    linted, faulty = _lint_all(arguments.files, arguments.json)
+    if arguments.action == "lint":
+        _tell(linted, arguments.json)
+        return 1 if faulty else 0
+    if faulty:
+        raise Failure(f"nothing was applied, since {faulty} of {len(arguments.files)} files have faults")
+    return _apply(linted, arguments, settings)
+
+
+def _lint_all(files: Sequence[Path], as_json: bool) -> tuple[list[Linted], int]:
+    """Good files, and the number of the others, whose faults are printed."""
+    linted: list[Linted] = []
+    names: dict[str, Path] = {}
+    faulty = 0
+    for path in files:
+        found = _lint_file(path, names)
+        if isinstance(found, Linted):
+            linted.append(found)
+            continue
+        faulty += 1
+        _print_faults(path, found, as_json)
+    return linted, faulty
+
+
+def _lint_file(path: Path, names: dict[str, Path]) -> Linted | list[Fault]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        return [Fault(1, f"can't be read: {error.strerror}")]
+    except UnicodeDecodeError:
+        return [Fault(1, "not UTF-8 text")]
+    found = lint(text)
+    if isinstance(found, list):
+        return found
+    name = found.rule.rule
+    if names.setdefault(name, path) != path:
+        return [Fault(1, f"rule {name} stands in {names[name]} too: one of the two would have no effect")]
+    return Linted(path, text, found.rule)
+
+
+def _print_faults(path: Path, faults: list[Fault], as_json: bool) -> None:
+    for fault in faults:
+        if as_json:
+            print_json({"file": str(path), "line": fault.line, "fault": fault.sentence})
+        else:
+            print(f"{path}:{fault.line}: {fault.sentence}", file=sys.stderr)
+
+
+def _tell(linted: list[Linted], as_json: bool) -> None:
+    for path, _, rule in linted:
+        if as_json:
+            print_json({"file": str(path), "rule": rule.rule, "version": rule.version})
+        else:
+            print(f"{path}: rule {rule.rule} version {rule.version} is good")
+
+
+def _apply(linted: list[Linted], arguments: argparse.Namespace, settings: Settings) -> int:
+    tenant = arguments.tenant
+    if tenant != EVERY_TENANT and tenant not in settings.tenants:
+        raise Failure(
+            f"tenant {tenant} is not among the tenants of the settings: {', '.join(settings.tenants) or 'none'}"
+        )
+    ends = journal_ends(settings) if arguments.wait is not None else {}
+    ids = _publish(linted, tenant, arguments.who or _user(), settings)
+    for control_id in ids if arguments.wait is not None else ():
+        await_control(settings, control_id, tenant, ends, arguments.wait)
+    for control_id, (_, _, rule) in zip(ids, linted, strict=True):
+        _tell_applied(rule, tenant, control_id, arguments)
+    return 0
+
+
+def _publish(linted: list[Linted], tenant: str, who: str, settings: Settings) -> list[str]:
+    producer = Producer(producer_config(settings.kafka))
+    registry = registry_of(settings)
+    return [
+        publish_control(
+            producer, registry, kind="rules", name=rule.rule, text=text, tenant=tenant, version=rule.version, who=who
+        )
+        for _, text, rule in linted
+    ]
+
+
+def _tell_applied(rule: Rule, tenant: str, control_id: str, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        applied = {"rule": rule.rule, "version": rule.version, "tenant": tenant, "control_id": control_id}
+        print_json(applied | {"in_journal": arguments.wait is not None})
+    else:
+        stands = "stands in the journal" if arguments.wait is not None else "is published"
+        print(f"rule {rule.rule} version {rule.version} for {tenant} {stands} ({control_id})")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "siyu"
