@@ -83,7 +83,9 @@ class Flow:
         self._looked_s = time.monotonic()
         for worker in self._running:
             worker.check()
-            self._progress[worker.role] = _progress_ms(worker, self._settings.kafka.shards)
+        for role in ("engine", "sink"):
+            workers = [worker for worker in self._running if worker.role == role]
+            self._progress[role] = _progress_ms(workers, self._settings.kafka.shards)
         taken = {role: self._taken(played, role) for role in ("engine", "sink")}
         self._screen.show(played.records, taken, len(self.heard))
 
@@ -97,7 +99,12 @@ class Flow:
             self.heard.append(Heard(decode_one(record.value, registry, "trigger"), time.time()))
 
 
-def _progress_ms(worker: Worker, shards: int) -> int:
-    """How far all of its shards are, in simulated milliseconds; 0 while one has not begun."""
-    values = [value for (name, _), value in worker.metrics().items() if name == "siyu_progress_timestamp_seconds"]
-    return round(min(values) * 1000) if len(values) == shards else 0
+def _progress_ms(workers: Sequence[Worker], shards: int) -> int:
+    """How far these workers are with all shards, in simulated milliseconds; 0 while one has not begun."""
+    reached: dict[str, float] = {}
+    for worker in workers:
+        for (name, labels), value in worker.metrics().items():
+            if name == "siyu_progress_timestamp_seconds":
+                shard = dict(labels)["shard"]
+                reached[shard] = max(value, reached.get(shard, 0.0))
+    return round(min(reached.values()) * 1000) if len(reached) == shards else 0

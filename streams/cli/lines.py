@@ -27,6 +27,7 @@ _JSON_NAMES: Final[Mapping[type, str]] = {
     list: "an array",
     type(None): "null",
 }
+_SURROGATE: Final = r"\ud"
 
 
 class BadLine(ValueError):
@@ -53,8 +54,8 @@ def parse_line(text: str) -> Line:
 def _object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text, parse_constant=_no_number, object_pairs_hook=_without_repeats)
-        text.encode()
-        json.dumps(found, ensure_ascii=False).encode()
+        if _SURROGATE in text.lower():
+            json.dumps(found, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise BadLine(f"not JSON: {error.msg} at column {error.colno}") from None
     except UnicodeEncodeError:

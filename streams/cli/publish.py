@@ -48,15 +48,23 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         )
     publication = Publication(settings, arguments.source, arguments.simulated_time)
     with _opened(arguments.file) as file:
-        for number, line in _numbered(file):
-            try:
-                publication.take(line)
-            except BadLine as error:
-                publication.refused += 1
-                print(f"{arguments.file}:{number}: {error}", file=sys.stderr)
+        _publish(file, arguments.file, publication)
     publication.finish()
     _print_counts(publication, arguments.json)
     return 1 if publication.refused else 0
+
+
+def _publish(file: BinaryIO, name: str, publication: Publication) -> None:
+    for number, line in _numbered(file):
+        try:
+            publication.take(line)
+        except BadLine as error:
+            publication.refused += 1
+            print(f"{name}:{number}: {error}", file=sys.stderr)
+        except Failure as failure:
+            publication.finish()
+            told = f"line {number}: {failure}; {publication.published} events were published before it"
+            raise Failure(told) from None
 
 
 class Publication:

@@ -25,7 +25,6 @@ from streams.settings import Settings
 from streams.topics import RAW
 
 HOUR_MS = 3_600_000
-_RECORDED = (".journal",)
 
 Folded = Iterator[tuple[int, Outputs]]
 
@@ -34,7 +33,7 @@ class Recording:
     """The files of one backtest. Can be folded again and again."""
 
     def __init__(self, files: Sequence[Path], settings: Settings, tenants: Sequence[str], settle_hours: float) -> None:
-        journals = [path for path in files if path.suffix in _RECORDED]
+        journals = [path for path in files if _is_recording(path)]
         if journals and len(files) > 1:
             raise Failure("a recorded journal is folded alone: name one file")
         self._files = files
@@ -83,6 +82,11 @@ class Recording:
         if self._tenants:
             return frozenset(self._tenants)
         return frozenset(line.event["tenant"] for path in self._files for line in _good_lines(path))
+
+
+def _is_recording(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) not in (b"{", b"", b" ", b"\n")
 
 
 def _chained(first: Sequence[RawRecord], then: Iterator[RawRecord]) -> Iterator[RawRecord]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
 from schemas.codec import encode
 from schemas.records import Control
@@ -26,6 +26,8 @@ from streams.topics import CONTROL, JOURNAL, RAW
 from streams.worker.clients import BrokerUnavailable, Record, admin, follow, sentence
 
 _OFFSETS: Any = OffsetSpec  # its methods have no types
+_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_AGAIN_S = 0.2
 _FRAMES_BACK = 200
 _ANSWER_WITHIN_S = 10.0
 _SENT_WITHIN_S = 30.0
@@ -116,10 +118,22 @@ def _offsets(settings: Settings, topics: Sequence[str], spec: Any) -> dict[tuple
         if missing := [topic for topic in topics if topic not in known]:
             raise BrokerUnavailable(f"topic {missing[0]} is missing: `siyu up` or `siyu doctor --create` makes it")
         asked = {TopicPartition(topic, number): spec for topic in topics for number in known[topic].partitions}
-        answers = client.list_offsets(asked, request_timeout=_ANSWER_WITHIN_S)
-        return {(part.topic, part.partition): answer.result().offset for part, answer in answers.items()}
+        return _answered(client, asked)
     except KafkaException as error:
         raise BrokerUnavailable(f"the broker did not say its offsets: {sentence(error.args[0])}") from error
+
+
+def _answered(client: AdminClient, asked: Mapping[TopicPartition, Any]) -> dict[tuple[str, int], int]:
+    """The offsets; a partition that is new or moves has no leader for a moment, and is asked again."""
+    gives_up = time.monotonic() + _ANSWER_WITHIN_S
+    while True:
+        try:
+            answers = client.list_offsets(dict(asked), request_timeout=_ANSWER_WITHIN_S)
+            return {(part.topic, part.partition): answer.result().offset for part, answer in answers.items()}
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > gives_up:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def await_control(

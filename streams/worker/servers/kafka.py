@@ -73,8 +73,9 @@ def apache_kafka(
     `settings` are server.properties that win over ours; a value of None leaves Kafka's own default.
     Raises ServerUnavailable without Java 17, without the jars, or with the last line that the broker printed.
     """
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    java = _java(libs or _fetched_libs(), folder, heap_mib)
+    java = _java(libs.resolve() if libs else _fetched_libs(), folder, heap_mib)
     port, controller_port = free_ports(2)
     properties = _write_properties(folder, port, controller_port, settings or {})
     _format(java, properties)

@@ -72,6 +72,8 @@ class Server:
 
     def start(self) -> Self:
         """Start it and return when it answers; raises ServerUnavailable, with nothing left running, when it won't."""
+        if self.running:
+            raise RuntimeError(f"{self.name} runs already")
         self._process = _spawn(self.command, self.log, self.environment)
         try:
             self._wait_until_ready()

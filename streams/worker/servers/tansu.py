@@ -19,6 +19,7 @@ def tansu(folder: Path) -> Iterator[Server]:
 
     Raises ServerUnavailable without the package or its binary, or with the last line that the broker printed.
     """
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     url = f"tcp://{HOST}:{port}"

@@ -1,0 +1,47 @@
+"""States what is true of a plan.
+
+In: people with their presences, orders with their fates, the counts of an outbox. Out: a `Truth`.
+Never: reads an event.
+"""
+
+from collections.abc import Iterable
+
+import networkx as nx
+
+from bench.traffic.fates import FIRES, REVOKED, SUPPRESSED
+from bench.traffic.orders import Order
+from bench.traffic.outbox import Outbox
+from bench.traffic.person import Person
+from bench.traffic.spec import Id, OrderKey, TrafficSpec, Truth
+
+
+def truth_of(
+    spec: TrafficSpec, people: list[Person], orders: list[Order], outbox: Outbox, browsing: tuple[int, int]
+) -> Truth:
+    """The truth of planned and browsing events together; `browsing` is (accepted, duplicates) of the latter."""
+    by_tenant = {tenant: [p for p in people if p.tenant == tenant] for tenant in spec.tenants}
+    return Truth(
+        persons={tenant: [person.ids for person in group] for tenant, group in by_tenant.items()},
+        sharing={tenant: sharing_of(group) for tenant, group in by_tenant.items()},
+        fires=due_times(spec, orders),
+        revoked=frozenset(order.key for order in orders if order.fate in REVOKED),
+        suppressed={order.key: SUPPRESSED[order.fate] for order in orders if order.fate in SUPPRESSED},
+        refused=outbox.refused.copy(),
+        duplicates=outbox.duplicates + browsing[1],
+        accepted=outbox.accepted + browsing[0],
+        story=(people[0].tenant, people[0].slots["union"][2]),
+    )
+
+
+def due_times(spec: TrafficSpec, orders: Iterable[Order]) -> dict[OrderKey, int]:
+    """Order -> due_ms of those that must fire."""
+    return {order.key: order.submitted_ms + spec.wait_ms for order in orders if order.fate in FIRES}
+
+
+def sharing_of(people: Iterable[Person]) -> list[frozenset[Id]]:
+    """Components of ids that stand on one presence, in order of first appearance in the plan."""
+    graph: nx.Graph[Id] = nx.Graph()
+    for person in people:
+        for presence in person.presences:
+            nx.add_path(graph, presence.ids)
+    return [frozenset(component) for component in nx.connected_components(graph)]

@@ -1,0 +1,46 @@
+"""Fixtures that every folder of tests may ask for: the real servers, each started once a session when first asked for.
+
+In:    SIYU_REQUIRE_SERVERS=1 where they must run (CI); elsewhere a server that cannot run here skips its tests.
+Out:   a `Server` that answers. It is shared: a test makes its own topics and tables, under names of its own.
+Never: a server for a test that did not ask for one.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import pytest
+
+from streams.worker.servers import Server, ServerUnavailable, apache_kafka, clickhouse_server
+from streams.worker.servers import tansu as tansu_broker
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Apache Kafka, one node. A test that disturbs it leaves it running and answering."""
+    with ExitStack() as ending:
+        yield _started(ending, apache_kafka(tmp_path_factory.mktemp("kafka")))
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A ClickHouse server: `port` native, `http_port` HTTP, user default without password."""
+    with ExitStack() as ending:
+        yield _started(ending, clickhouse_server(tmp_path_factory.mktemp("clickhouse")))
+
+
+@pytest.fixture(scope="session")
+def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The embedded broker: nothing about transactions, compaction, retention, restarts or lag is tested on it."""
+    with ExitStack() as ending:
+        yield _started(ending, tansu_broker(tmp_path_factory.mktemp("tansu")))
+
+
+def _started(ending: ExitStack, server: AbstractContextManager[Server]) -> Server:
+    """Enter the context until `ending`; where the server cannot run, skip, or fail when servers are required."""
+    try:
+        return ending.enter_context(server)
+    except ServerUnavailable as unavailable:
+        if os.environ.get("SIYU_REQUIRE_SERVERS") == "1":
+            pytest.fail(f"SIYU_REQUIRE_SERVERS=1, but {unavailable}", pytrace=False)
+        pytest.skip(str(unavailable))
