@@ -39,7 +39,7 @@ SOURCES: Final = (
 )
 
 HEARTBEAT: Final = "heartbeat"
-HEARTBEAT_MS: Final = MINUTE
+HEARTBEAT_MS: Final = 5 * MINUTE
 TAIL_HEARTBEAT_MS: Final = 10 * MINUTE
 TAIL_MARGIN_MS: Final = 2 * HOUR
 

@@ -12,15 +12,18 @@ fail() {
     exit 1
 }
 
-for tool in java mvn; do
-    command -v "$tool" >/dev/null || fail "$tool is missing; install a Java 17 runtime and Maven, then run $0 again"
-done
+need() {
+    command -v "$1" >/dev/null || fail "$1 is missing; install a Java 17 runtime and Maven, then run $0 again"
+}
+
+need java
 
 if [[ -f "$target/pinned" && "$(cat "$target/pinned")" == "$pinned" ]]; then
     echo "kafka: already in build/kafka/libs"
     exit 0
 fi
 
+need mvn
 mkdir -p "$target"
 fresh="$(mktemp -d "$target/fetching.XXXXXX")"
 trap 'rm -rf "$fresh"' EXIT

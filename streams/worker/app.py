@@ -70,7 +70,7 @@ class Lanes:
         async def seek(offset: int) -> None:
             await self._app.consumer.seek(TP(self._topic, partition), offset)
 
-        return Lane(f"{self._name}/{partition}", self._work(partition), self._batching, seek)
+        return Lane(f"{self._name}/{partition}", self._work(partition), self._batching, seek, lambda: len(self._lanes))
 
     async def close(self, partitions: set[int] | None = None) -> None:
         """Closes the lanes of these partitions, or all."""

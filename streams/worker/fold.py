@@ -19,7 +19,7 @@ from streams.engine import Engine, EngineConfig, Outputs
 from streams.journal.frame import Frame, decode_frame
 from streams.settings import Settings
 from streams.topics import CHANGELOG
-from streams.worker.clients import consumer_config, producer_config
+from streams.worker.clients import consumer_config
 from streams.worker.lane import Item
 from streams.worker.output import Output
 from streams.worker.state.changelog import Commit
@@ -47,8 +47,7 @@ class Fold:
     def open(self) -> int:
         """Fences the last owner, restores the rows; the next journal offset to fold."""
         kafka = self._settings.kafka
-        config = producer_config(kafka)
-        self._output = Output(self._shard, config, self._registry, transactions=kafka.transactions)
+        self._output = Output(self._shard, kafka, self._registry)
         self._store = _opened(self._settings.data / "state" / f"shard-{self._shard:04d}")
         consumer = Consumer(
             consumer_config(kafka, f"siyu-restore-{self._shard}")

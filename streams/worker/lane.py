@@ -51,21 +51,37 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """A batch closes `wait_s` after its first frame, or when it has `max_bytes`."""
+    """A batch closes `wait_s` after its first frame, or when it has `max_bytes`.
+
+    A worker with many lanes waits longer, `lane_s` for each: commits cost by their number (docs/decisions/0002).
+    """
 
     wait_s: float
     max_bytes: int
     queue: int = 64
+    lane_s: float = 0.0
+
+    def wait_of(self, lanes: int) -> float:
+        """Seconds that a batch stays open on a worker with so many lanes."""
+        return max(self.wait_s, lanes * self.lane_s)
 
 
 class Lane:
-    """One partition's lane. `seek` moves the consumer to an offset of the partition."""
+    """One partition's lane. `seek` moves the consumer to an offset of the partition, `lanes` counts the worker's."""
 
-    def __init__(self, name: str, work: Work, batching: Batching, seek: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        batching: Batching,
+        seek: Callable[[int], Awaitable[None]],
+        lanes: Callable[[], int] = lambda: 1,
+    ) -> None:
         self._name = name
         self._work = work
         self._batching = batching
         self._seek = seek
+        self._lanes = lanes
         self._queue: asyncio.Queue[Item] = asyncio.Queue(batching.queue)
         self._wanted: int | None = None
         self._dropped = -1
@@ -100,7 +116,7 @@ class Lane:
     async def _batch(self) -> list[Item]:
         loop = asyncio.get_running_loop()
         batch = await self._wanted_of(await self._queue.get())
-        closes = loop.time() + self._batching.wait_s
+        closes = loop.time() + self._batching.wait_of(self._lanes())
         size = sum(len(item.value) for item in batch)
         while size < self._batching.max_bytes and loop.time() < closes:
             try:

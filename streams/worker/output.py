@@ -17,7 +17,9 @@ from schemas.codec import encode
 from schemas.frames import encode_resolved
 from schemas.registry import Registry
 from streams.engine import Outputs
+from streams.settings import Kafka
 from streams.topics import CHANGELOG, RESOLVED
+from streams.worker.clients import producer_config
 from streams.worker.state.changelog import Commit, pack
 
 _TIMEOUT_S = 30.0
@@ -30,16 +32,15 @@ class NotDelivered(Exception):
 class Output:
     """The producer of one shard. One thread at a time."""
 
-    def __init__(self, shard: int, config: dict[str, Any], registry: Registry, *, transactions: bool) -> None:
+    def __init__(self, shard: int, kafka: Kafka, registry: Registry) -> None:
         self._shard = shard
         self._registry = registry
-        self._transactions = transactions
+        self._transactions = kafka.transactions
         self._failed: list[KafkaError] = []
         self._changelog_end = 0
         self._lock = threading.Lock()
-        own = {"transactional.id": f"siyu-engine-{shard}", "transaction.timeout.ms": 10_000} if transactions else {}
-        self._producer = Producer({**config, **own})
-        if transactions:
+        self._producer = Producer(producer_config(kafka, f"siyu-engine-{shard}"))
+        if self._transactions:
             self._producer.init_transactions(_TIMEOUT_S)
 
     def commit(self, outputs: Sequence[Outputs], commit: Commit) -> int:

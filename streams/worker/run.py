@@ -24,6 +24,9 @@ from streams.worker.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 
+_COMMITS_A_SECOND = 160
+
+
 def run_worker(role: str, settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT (exit code 0), or until our own fault ends it (70)."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -54,7 +57,8 @@ def _engine(settings: Settings, telemetry: Telemetry) -> int:
     from streams.worker.fold import Fold  # noqa: PLC0415
 
     registry = registry_of(settings)
-    batching = Batching(settings.engine.commit_ms / 1000, settings.engine.commit_bytes)
+    lane_s = 1 / _COMMITS_A_SECOND if settings.kafka.transactions else 0.0
+    batching = Batching(settings.engine.commit_ms / 1000, settings.engine.commit_bytes, lane_s=lane_s)
 
     def work(shard: int) -> Fold:
         return Fold(shard, settings, registry, telemetry)

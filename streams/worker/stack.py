@@ -21,6 +21,7 @@ from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.settings import Settings, to_environment
+from streams.topics import ENTRY_SUBJECTS, HEARTBEAT, raw_topics
 from streams.worker.clients import producer_config, registry_of
 from streams.worker.control import await_control, publish_control, publish_sources
 from streams.worker.servers.process import free_ports
@@ -98,7 +99,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def prepare(settings: Settings, rules: Sequence[Path], since_ms: int | None = None) -> list[str]:
-    """Topics, the source set and the rules (for all tenants); answers the control ids. Ingest may start later."""
+    """Topics, the source set and the rules (for all tenants); answers the control ids. Ingest may start later.
+
+    `since_ms`: the instant at which simulated time begins; a heartbeat says so on every raw partition.
+    """
     create(settings)
     producer = Producer(producer_config(settings.kafka))
     registry = registry_of(settings)
@@ -106,7 +110,16 @@ def prepare(settings: Settings, rules: Sequence[Path], since_ms: int | None = No
     for path in rules:
         text = path.read_text(encoding="utf-8")
         ids.append(publish_control(producer, registry, kind="rules", name=path.stem, text=text, time_ms=since_ms))
+    if since_ms is not None:
+        _begin(producer, settings, since_ms + 1)
     return ids
+
+
+def _begin(producer: Producer, settings: Settings, time_ms: int) -> None:
+    for topic in raw_topics(settings):
+        for partition in range(1 if topic in ENTRY_SUBJECTS else settings.kafka.raw_partitions):
+            producer.produce(topic, partition=partition, timestamp=time_ms, headers=[(HEARTBEAT, b"")])
+    producer.flush()
 
 
 def await_controls(settings: Settings, ids: Sequence[str], running: Sequence[Worker], within_s: float = 60.0) -> None:

@@ -1,0 +1,107 @@
+"""The embedded ClickHouse (chDB): today's engine in this process, on a folder of ours.
+
+In: Arrow batches and SQL. Out: rows. Never: a server, a port; a second process on the same folder.
+
+chDB holds one folder per process at a time, opened once or several times; a read-only second opening runs its
+queries beside the first one's inserts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from chdb.session import Session
+
+from sinks import statements
+from sinks.sink import DATABASE, Answer, SinkUnavailable, Where
+
+_FORMAT = "JSONCompactEachRowWithNamesAndTypes"
+
+# An insert is done when the call returns, is never taken for an earlier one, and may touch any number of months.
+_WRITING = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+# 64-bit numbers stay numbers; an operator's query may not take the writer's memory or time.
+_READING = {"output_format_json_quote_64bit_integers": 0, "output_format_json_quote_denormals": 0}
+_LIMITS = {"max_execution_time": 120, "max_result_bytes": 268_435_456, "readonly": 1}
+
+
+class EmbeddedSink:
+    """`Database` over chDB in `folder`, which is made when it is not there.
+
+    With `read_only` the engine itself refuses every change, and bounds a query's time and result.
+    Raises SinkUnavailable where another process, or this one on another folder, holds chDB.
+    """
+
+    def __init__(self, folder: Path | str, *, read_only: bool = False) -> None:
+        self._session: Any = _open(Path(folder))
+        self._set({**_WRITING, **_READING, **(_LIMITS if read_only else {})})
+        self._version = statements.parse_version(str(self.query("SELECT version()").rows[0][0]))
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """See `Database.version`."""
+        return self._version
+
+    def execute(self, sql: str) -> None:
+        """See `Database.execute`."""
+        self._run(sql)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """See `Database.query`."""
+        lines = self._run(statements.render(sql, parameters)).decode(errors="replace").split("\n")
+        if len(lines) < 2:
+            return Answer((), ())
+        rows = tuple(tuple(json.loads(line)) for line in lines[2:] if line)
+        return Answer(tuple(json.loads(lines[0])), rows)
+
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
+        """See `Sink.insert`; chDB reads the Arrow memory as it is, through its Python table function."""
+        columns = ", ".join(batch.schema.names)
+        siyu_rows = pa.Table.from_batches([batch])  # noqa: F841 chDB finds it by its name in this frame
+        self._run(f"INSERT INTO {DATABASE}.{table} ({columns}) SELECT {columns} FROM Python(siyu_rows)")
+
+    def count(self, table: str, where: Where) -> int:
+        """See `Sink.count`."""
+        return statements.count(self, table, where)
+
+    def last(self, table: str, by: str, where: Where) -> dict[str, Any] | None:
+        """See `Sink.last`."""
+        return statements.last(self, table, by, where)
+
+    def remove(self, table: str, where: Where) -> None:
+        """See `Sink.remove`."""
+        statements.remove(self, table, where)
+
+    def unfinished(self, label: str) -> int:
+        """The engine died with the process that had sent something."""
+        return 0
+
+    def close(self) -> None:
+        """Lets go of the folder, unless it was opened a second time."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _set(self, settings: Mapping[str, int]) -> None:
+        self._run("SET " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
+
+    def _run(self, sql: str) -> bytes:
+        if self._session is None:
+            raise SinkUnavailable("the embedded database is closed")
+        try:
+            return bytes(self._session.query(sql, _FORMAT).bytes())
+        except RuntimeError as error:
+            raise statements.failure(str(error)) from error
+
+
+def _open(folder: Path) -> Any:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened: Any = Session
+        return opened(str(folder))
+    except (RuntimeError, OSError) as error:
+        advice = "another process, or this one on another folder, may hold it"
+        raise SinkUnavailable(f"the embedded database in {folder} cannot be opened; {advice}: {error}") from error

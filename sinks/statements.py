@@ -1,0 +1,125 @@
+"""What both ClickHouse sinks say alike, in SQL that 18.16 and today's engine understand.
+
+In: tables, equality conditions, Python values. Out: statements. Never: a connection, an answer's bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sinks.sink import DATABASE, Answer, Database, SinkUnavailable, Where
+
+MUTATION_PATIENCE_S = 600.0
+
+_POLL_S = 0.02
+_CODE = re.compile(r"Code: (\d+)")
+
+# ClickHouse error codes that say "not now" or "not you": waiting or an operator mends them, another statement doesn't.
+_FILES = frozenset([74, 75, 76, 243])
+_REFUSED = frozenset([164, 192, 193, 194, 195, 242, 291, 497, 516])
+_OVERLOADED = frozenset([159, 160, 202, 203, 241, 252])
+_AWAY = frozenset([209, 210, 225, 236, 279, 319, 394, 425, 999])
+_UNAVAILABLE = _FILES | _REFUSED | _OVERLOADED | _AWAY
+
+
+def failure(message: str, code: int | None = None) -> Exception:
+    """What a ClickHouse error is to us: `SinkUnavailable` or `ValueError`, with its first line and no stack."""
+    found = _CODE.search(message)
+    known = code if code is not None else int(found.group(1)) if found else None
+    text = message.split("Stack trace", maxsplit=1)[0].strip().replace("\n", " ")
+    return SinkUnavailable(text) if known in _UNAVAILABLE else ValueError(text)
+
+
+def render(sql: str, parameters: Mapping[str, Any] | None) -> str:
+    """The statement with each `%(name)s` replaced by its value; without parameters a `%` stands for itself."""
+    if not parameters:
+        return sql
+    return sql % {name: literal(value) for name, value in parameters.items()}
+
+
+def literal(value: Any) -> str:
+    """A Python value as SQL. Raises ValueError for a type that has no plain SQL form."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int):
+        return str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, list | tuple) and value:
+        return "(" + ", ".join(literal(item) for item in value) + ")"
+    raise ValueError(f"a parameter of type {type(value).__name__} cannot be written as SQL")
+
+
+def plain(value: Any) -> Any:
+    """A value that a driver gave, as JSON has it (see `Answer`)."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(" ")
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """`18.16.1` as (18, 16, 1)."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def condition(where: Where) -> str:
+    """`a = 1 AND b = 'x'`; raises ValueError without any column, since that would mean every row."""
+    if not where:
+        raise ValueError("a condition needs at least one column")
+    return " AND ".join(f"{column} = {literal(value)}" for column, value in where.items())
+
+
+def count(database: Database, table: str, where: Where) -> int:
+    """`Sink.count` by SQL."""
+    answer = database.query(f"SELECT count() FROM {DATABASE}.{table} WHERE {condition(where)}")
+    return int(answer.rows[0][0])
+
+
+def last(database: Database, table: str, by: str, where: Where) -> dict[str, Any] | None:
+    """`Sink.last` by SQL: the greatest `by` first, which reads one column, then its row by the key."""
+    chosen = f"FROM {DATABASE}.{table} WHERE {condition(where)}"
+    found, greatest = database.query(f"SELECT count(), max({by}) {chosen}").rows[0]
+    if not found:
+        return None
+    answer = database.query(f"SELECT * {chosen} AND {by} = {literal(greatest)} LIMIT 1")
+    return dict(zip(answer.columns, answer.rows[0], strict=True))
+
+
+def remove(database: Database, table: str, where: Where) -> None:
+    """`Sink.remove` by SQL: a mutation, awaited by looking, since 18.16 cannot wait itself."""
+    if not count(database, table, where):
+        return
+    database.execute(f"ALTER TABLE {DATABASE}.{table} DELETE WHERE {condition(where)}")
+    deadline = time.monotonic() + MUTATION_PATIENCE_S
+    while _mutations(database, table):
+        if time.monotonic() > deadline:
+            raise SinkUnavailable(f"removing rows of {table} took longer than {MUTATION_PATIENCE_S:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def _mutations(database: Database, table: str) -> int:
+    chosen = condition({"database": DATABASE, "table": table, "is_done": 0})
+    answer: Answer = database.query(f"SELECT count() FROM system.mutations WHERE {chosen}")
+    return int(answer.rows[0][0])

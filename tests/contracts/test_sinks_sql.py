@@ -1,0 +1,213 @@
+"""What `Database` promises, and the tables and views of the migrations, on chDB and on a real ClickHouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.columns import TABLES
+from schemas.frames import Resolved
+from sinks.migrations import ledger, runner
+from sinks.migrations.runner import Migration, MigrationChanged, State
+from sinks.sink import Database
+from sinks.writer import BlockWriter
+from tests.unit.sinks.opened import DATABASES, opened_database
+from tests.unit.sinks.resolved import START_MS, frames, rows_of
+
+CLICKHOUSE_TYPES = {pa.string(): "String", pa.int32(): "Int32", pa.int64(): "Int64"}
+ADDED = {"shard": "UInt16", "journal_offset": "UInt64", "block": "UInt64"}
+
+
+@pytest.fixture(params=DATABASES)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with opened_database(request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(empty: Database) -> Database:
+    runner.apply(empty)
+    return empty
+
+
+def columns_of(database: Database, table: str) -> dict[str, str]:
+    chosen = "SELECT name, type FROM system.columns WHERE database = 'siyu' AND table = %(table)s"
+    return dict(database.query(chosen, {"table": table}).rows)
+
+
+def rows(database: Database, sql: str) -> list[dict[str, Any]]:
+    answer = database.query(sql)
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+
+def write(database: Database, *tables: tuple[str, pa.RecordBatch]) -> None:
+    BlockWriter(database, 0).write(
+        [Resolved(0, offset, 0, {name: batch}) for offset, (name, batch) in enumerate(tables)]
+    )
+
+
+def clickhouse_type(field: pa.Field) -> str:
+    plain = CLICKHOUSE_TYPES[field.type]
+    return f"Nullable({plain})" if field.nullable and plain != "String" else plain
+
+
+def test_answers_hold_values_of_json_and_no_others(empty: Database) -> None:
+    sql = "SELECT 1, toUInt64(18446744073709551615), -1.5, 'it', NULL, [1, 2], toDate('2024-06-10'), nan, (1, 'a')"
+    moment = "toDateTime('2024-06-10 09:43:00', 'UTC')"
+    answer = empty.query(f"{sql}, {moment}, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0')")
+    expected = (1, 2**64 - 1, -1.5, "it", None, [1, 2], "2024-06-10", None, [1, "a"])
+    assert answer.rows == ((*expected, "2024-06-10 09:43:00", "61f0c404-5cb3-11e7-907b-a6006ad3dba0"),)
+
+
+def test_parameters_come_back_as_they_were(empty: Database) -> None:
+    given: dict[str, Any] = {"a": "it's \\ ok\n%", "b": 7, "c": None, "d": -1.25}
+    answer = empty.query("SELECT %(a)s AS a, %(b)s AS b, %(c)s AS c, %(d)s AS d", given)
+    assert dict(zip(answer.columns, answer.rows[0], strict=True)) == given
+    assert empty.query("SELECT 1 IN %(list)s", {"list": [1, 2]}).rows == ((1,),)
+    assert empty.query("SELECT 'x' LIKE '%'").rows == ((1,),)
+
+
+def test_no_rows_still_have_columns(empty: Database) -> None:
+    answer = empty.query("SELECT 1 AS one, 'a' AS two WHERE 0")
+    assert answer.columns == ("one", "two")
+    assert answer.rows == ()
+
+
+def test_bad_sql_is_our_fault_and_the_next_statement_is_fine(empty: Database) -> None:
+    with pytest.raises(ValueError, match="Syntax error"):
+        empty.query("SELEC 1")
+    with pytest.raises(ValueError, match="nowhere"):
+        empty.execute("DROP TABLE default.nowhere")
+    assert empty.query("SELECT 1").rows == ((1,),)
+
+
+def test_a_plan_changes_nothing_and_applying_it_twice_is_harmless(empty: Database) -> None:
+    planned = runner.plan(empty)
+    assert [step.state for step in runner.status(empty)].count(State.PENDING) == len(planned) > 3
+    assert empty.query("SELECT count() FROM system.databases WHERE name = 'siyu'").rows == ((0,),)
+    assert runner.apply(empty) == planned
+    assert runner.apply(empty) == ()
+    assert {step.state for step in runner.status(empty)} <= {State.APPLIED, State.NEEDS_NEWER}
+
+
+def test_what_needs_a_newer_server_waits_for_one(database: Database) -> None:
+    waiting = [step.migration for step in runner.status(database) if step.state is State.NEEDS_NEWER]
+    assert bool(waiting) == (database.version < (20, 1))
+    assert all(migration.needs > database.version for migration in waiting)
+
+
+def test_a_migration_cut_off_half_way_is_finished_by_the_next_run(empty: Database) -> None:
+    ledger.prepare(empty)
+    for migration in runner.plan(empty)[:2]:
+        for statement in migration.statements[:-1]:
+            empty.execute(statement)
+    runner.apply(empty)
+    assert set(TABLES) <= {row["name"] for row in rows(empty, "SHOW TABLES FROM siyu")}
+
+
+def test_a_migration_that_was_changed_after_it_was_applied_stops_everything(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = runner.discover()
+    changed = Migration(first.version, first.name, first.sql + "\nSELECT 1;\n")
+    monkeypatch.setattr(runner, "discover", lambda: (changed, *others))
+    assert runner.status(database)[0].state is State.CHANGED
+    with pytest.raises(MigrationChanged, match=first.name):
+        runner.apply(database)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_has_the_columns_of_its_schema(database: Database, table: str) -> None:
+    found = columns_of(database, table)
+    expected = {field.name: clickhouse_type(field) for field in TABLES[table]}
+    assert {name: found[name] for name in [*expected, *ADDED]} == {**expected, **ADDED}
+    derived = set(found) - set(expected) - set(ADDED)
+    assert all(found[name] == "DateTime('UTC')" and f"{name}_ms" in expected for name in derived)
+
+
+def test_events_now_shows_all_columns_of_events(database: Database) -> None:
+    assert set(columns_of(database, "events_now")) == {*columns_of(database, "events"), "one_id_then"}
+
+
+def test_a_moment_is_kept_in_milliseconds_and_shown_in_utc_seconds(database: Database) -> None:
+    write(database, ("events", rows_of("events", {"event_id": "e", "event_time_ms": 1_718_012_580_999})))
+    found = database.query("SELECT event_time_ms, event_time FROM siyu.events").rows
+    assert found == ((1_718_012_580_999, "2024-06-10 09:43:00"),)
+
+
+def test_a_merge_restates_the_past_and_an_unlink_does_it_again(database: Database) -> None:
+    def mapped(node: str, one_id: str, seq: int) -> tuple[str, pa.RecordBatch]:
+        row = {"tenant": "t", "node": node, "kind": "openid", "value": node, "one_id": one_id, "seq": seq}
+        return "identity_map", rows_of("identity_map", row)
+
+    def known() -> dict[str, str]:
+        return dict(database.query("SELECT event_id, one_id FROM siyu.events_now").rows)
+
+    seen = {"tenant": "t", "event_time_ms": START_MS}
+    nodes = [("e1", "a", "A"), ("e2", "b", "B"), ("e3", "episode", "E"), ("e4", "", "")]
+    events = [{**seen, "event_id": event, "node": node, "one_id": one} for event, node, one in nodes]
+    history = [("events", rows_of("events", *events)), mapped("a", "A", 1), mapped("b", "B", 2)]
+    write(database, *history)
+    assert known() == {"e1": "A", "e2": "B", "e3": "E", "e4": ""}
+    history.append(mapped("b", "A", 3))
+    write(database, *history)
+    assert known() == {"e1": "A", "e2": "A", "e3": "E", "e4": ""}
+    assert rows(database, "SELECT * FROM siyu.persons") == [
+        {"tenant": "t", "one_id": "A", "ids": 2, "kinds": ["openid"]}
+    ]
+    history.append(mapped("b", "B", 4))
+    write(database, *history)
+    assert known() == {"e1": "A", "e2": "B", "e3": "E", "e4": ""}
+    assert dict(database.query("SELECT event_id, one_id FROM siyu.events").rows)["e2"] == "B"
+
+
+def test_an_erased_node_is_nobody_today(database: Database) -> None:
+    event = {"tenant": "t", "event_id": "e1", "node": "a", "one_id": "A"}
+    gone = {"tenant": "t", "node": "a", "one_id": "", "seq": 9}
+    write(database, ("events", rows_of("events", event)), ("identity_map", rows_of("identity_map", gone)))
+    assert database.query("SELECT one_id, one_id_then FROM siyu.events_now").rows == (("", "A"),)
+    assert database.query("SELECT count() FROM siyu.customer_path").rows == ((0,),)
+
+
+def test_one_customers_path_is_in_time_order_across_touchpoints(database: Database) -> None:
+    stations = [("official_account", "follow", 0), ("app", "order_paid", 9), ("miniprogram", "product_view", 2)]
+    events = [
+        {"tenant": "t", "event_id": kind, "touchpoint": place, "event_type": kind, "node": "a", "one_id": "A"}
+        | {"event_time_ms": START_MS + minute * 60_000}
+        for place, kind, minute in stations
+    ]
+    write(database, ("events", rows_of("events", *events)))
+    sql = "SELECT event_type FROM siyu.customer_path WHERE tenant = 't' AND one_id = 'A' ORDER BY event_time_ms"
+    assert database.query(sql).rows == (("follow",), ("product_view",), ("order_paid",))
+
+
+def test_touchpoint_minute_counts_every_event_once(database: Database) -> None:
+    BlockWriter(database, 0).write(frames(4, 25))
+    grouped = (
+        "SELECT tenant, minute, touchpoint, event_type, {} FROM siyu.{} GROUP BY tenant, minute, touchpoint, event_type"
+    )
+    facts = grouped.format("count(), sum(ifNull(amount_fen, 0))", "events").replace(
+        "minute", "toStartOfMinute(event_time) AS minute", 1
+    )
+    summed = "SELECT tenant, minute, touchpoint, event_type, events, amount_fen FROM siyu.touchpoint_minute"
+    assert sorted(database.query(summed).rows) == sorted(database.query(facts).rows)
+
+
+def test_an_order_is_one_row_whoever_paid(database: Database) -> None:
+    def step(kind: str, minute: int, fen: int | None, who: str) -> dict[str, Any]:
+        at = {"event_time_ms": START_MS + minute * 60_000, "event_id": kind}
+        return {"tenant": "t", "order_id": "o1", "event_type": kind, "amount_fen": fen, "one_id": who, **at}
+
+    steps = [
+        step("order_submitted", 0, 9900, "A"),
+        step("order_paid", 5, 9900, "B"),
+        step("order_refunded", 9, 500, "B"),
+    ]
+    write(database, ("events", rows_of("events", *steps)))
+    (order,) = rows(database, "SELECT * FROM siyu.orders")
+    assert (order["one_id"], order["amount_fen"], order["refunded_fen"]) == ("A", 9900, 500)
+    assert (order["submitted_ms"], order["paid_ms"], order["cancelled_ms"]) == (START_MS, START_MS + 300_000, 0)

@@ -1,0 +1,137 @@
+"""The engine says what a slow and independent reading of the semantics says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+
+from streams.engine import Engine, person_sets
+from tests.support.contract import written_and_read
+from tests.support.frames import SALT, fold, public
+from tests.support.journals import frames_of
+from tests.support.oracle import Oracle, Outcome
+from tests.support.profiles import law
+from tests.support.stories import Story, stories
+
+
+def _records(outputs: Iterable[Any], subject: str) -> list[dict[str, Any]]:
+    return [record for _, _, of, record in public(outputs) if of == subject]
+
+
+def _decision(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "trigger_id": outcome.trigger_id,
+        "tenant": outcome.tenant,
+        "rule": outcome.rule.name,
+        "rule_version": outcome.rule.version,
+        "step": "",
+        "one_id": outcome.one_id,
+        "business_key": outcome.order,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "arm": "treatment",
+        "due_time": outcome.due,
+        "decided_time": outcome.clock,
+        "defer_until": None,
+        "cause": list(outcome.cause),
+    }
+
+
+def _trigger(outcome: Outcome) -> dict[str, Any]:
+    shared = _decision(outcome)
+    for name in ("verdict", "reason", "decided_time", "defer_until"):
+        del shared[name]
+    assert outcome.recipient is not None
+    kind, scope, value = outcome.recipient
+    return shared | {
+        "fired_time": outcome.clock,
+        "channel": outcome.channel,
+        "recipient": {"kind": kind, "scope": scope or None, "value": value},
+        "content": {"template": "t"},
+        "expires_time": outcome.due + outcome.rule.expires,
+    }
+
+
+def _revocation(outcome: Outcome) -> dict[str, Any]:
+    shared = _decision(outcome)
+    names = ("trigger_id", "tenant", "rule", "one_id", "business_key", "reason", "cause")
+    return {name: shared[name] for name in names} | {"revoked_time": outcome.clock}
+
+
+@law
+@given(stories(untrue=True))
+def test_decisions_are_those_of_the_oracle(story: Story) -> None:
+    _, outputs = fold(story.frames)
+    assert _records(outputs, "decision") == [_decision(each) for each in Oracle(story.lines, SALT).outcomes()]
+
+
+@law
+@given(stories())
+def test_triggers_and_revocations_are_those_of_the_oracle(story: Story) -> None:
+    _, outputs = fold(story.frames)
+    outcomes = Oracle(story.lines, SALT).outcomes()
+    assert _records(outputs, "trigger") == [_trigger(each) for each in outcomes if each.verdict == "sent"]
+    assert _records(outputs, "trigger_revoked") == [_revocation(each) for each in outcomes if each.verdict == "revoked"]
+
+
+@law
+@given(stories())
+def test_persons_are_the_connected_components_of_their_ids(story: Story) -> None:
+    engine, _ = fold(story.frames)
+    oracle = Oracle(story.lines, SALT)
+    last = len(story.lines) - 1
+    persons = {oracle.one_id(last, min(person)): _joined(person) for person in oracle.persons(last)}
+    assert person_sets(engine) == persons
+
+
+def _joined(person: Iterable[tuple[str, ...]]) -> frozenset[str]:
+    return frozenset("\x1f".join(node) for node in person)
+
+
+@law
+@given(stories(untrue=True))
+def test_every_clock_is_the_least_progress_of_its_members_at_every_line(story: Story) -> None:
+    engine, _ = fold([])
+    oracle = Oracle(story.lines, SALT)
+    for at, frame in enumerate(frames_of(story.lines)[: len(story.lines)]):
+        engine.step(at, frame)
+        assert engine.clock.now == oracle.now(at)
+        assert _clocks(engine) == {group: oracle.clock(at, _waits_for(group)) for group in _clocks(engine)}
+
+
+def _clocks(engine: Engine) -> dict[str, int]:
+    return {group: engine.clock.of(group) for group in ("", *engine.book.groups())}
+
+
+def _waits_for(group: str) -> tuple[str, ...]:
+    return tuple(topic.removeprefix("events.raw.") for topic in group.split(",") if topic)
+
+
+@law
+@given(stories())
+def test_trigger_ids_name_one_order_under_one_rule_and_are_sent_once(story: Story) -> None:
+    _, outputs = fold(story.frames)
+    sent = [record["trigger_id"] for record in _records(outputs, "trigger")]
+    causes = {
+        (record["trigger_id"], record["tenant"], record["rule"], record["business_key"])
+        for record in _records(outputs, "decision")
+    }
+    assert len(set(sent)) == len(sent)
+    assert len({cause[0] for cause in causes}) == len({cause[1:] for cause in causes}) == len(causes)
+
+
+@law
+@given(stories())
+def test_public_records_fit_their_avro_schemas(story: Story) -> None:
+    _, outputs = fold(story.frames)
+    for _, _, subject, record in public(outputs):
+        assert written_and_read(subject, record) == record
+
+
+def test_a_record_with_a_field_too_many_does_not_fit() -> None:
+    with pytest.raises((ValueError, fastavro.validation.ValidationError)):
+        written_and_read("trigger_revoked", {"trigger_id": "x"})

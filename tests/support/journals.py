@@ -1,0 +1,117 @@
+"""The oracle's flat lines as the frames that say the same.
+
+In: lines. Out: frames. Never: a random choice.
+
+Two lanes stand for two ingest workers: one reads orders, the app, commands and controls, the other the shops, and each
+has its own idea of how late it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from streams.journal.frame import Frame, Partition
+from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, sources
+from tests.support.oracle import Applied, Commanded, Declared, Event, Item, Line, RuleText, Told
+
+SECOND = 1_000
+SHOPS = Partition("events.raw.pos", 0)
+LANES = ((ORDERS, APP, CONTROL), (SHOPS,))
+
+
+def named(part: Partition) -> str:
+    """A partition as the oracle calls it."""
+    return f"{part.topic}/{part.partition}"
+
+
+def read_by(part: Partition) -> tuple[str, ...]:
+    """What has been read up to the time of an item out of this partition."""
+    return tuple(named(other) for lane in LANES if part in lane for other in lane)
+
+
+def partition(name: str) -> Partition:
+    """The other way round."""
+    topic, _, number = name.rpartition("/")
+    return Partition(topic, int(number))
+
+
+def frames_of(lines: Sequence[Line], breaks: Collection[int] | None = None) -> list[Frame]:
+    """The lines as frames: a new one at each break, change of lane and progress (breaks None: one frame a line)."""
+    journal, lane = Journal(), 0
+    pending: list[Ev | Said] = []
+    for at, line in enumerate(lines):
+        of = _lane(line)
+        if pending and (of != lane or breaks is None or at in breaks):
+            journal.lane(LANES[lane], pending)
+            pending = []
+        lane = of
+        if isinstance(line, Told):
+            _tell(journal, lane, pending, line)
+            pending = []
+        else:
+            pending.append(_item(line))
+    journal.lane(LANES[lane], pending)
+    return journal.frames
+
+
+def _lane(line: Line) -> int:
+    names = [name for name, _, _ in line.progress] if isinstance(line, Told) else line.read
+    return 0 if partition(names[0]) in LANES[0] else 1
+
+
+def _tell(journal: Journal, lane: int, items: Sequence[Ev | Said], line: Told) -> None:
+    journal.lane(LANES[lane], items, {partition(name): time for name, _, time in line.progress})
+    frame = journal.frames[-1]
+    missing = {partition(name): count for name, count, _ in line.progress}
+    told = (p._replace(offset=max(0, p.offset + missing[p.of])) for p in frame.progress)
+    journal.frames[-1] = replace(frame, progress=tuple(told))
+
+
+def _item(line: Item) -> Ev | Said:
+    if isinstance(line, Event):
+        on = partition(line.source)
+        return Ev(line.received, line.type, line.ids, line.order, line.time, line.fen, line.id, line.tenant, on)
+    if isinstance(line, Declared):
+        return Said(line.received, "control", sources(*(partition(name) for name in line.members)))
+    if isinstance(line, Applied):
+        return Said(line.received, "control", rules(line.tenant, rule_text(line.rule)))
+    assert isinstance(line, Commanded)
+    return Said(line.received, "command", _command(line))
+
+
+def rules(tenant: str, text: str) -> dict[str, Any]:
+    """The control that puts this rule in force."""
+    return {"control_id": "r", "tenant": tenant, "kind": "rules", "text": text}
+
+
+def _command(line: Commanded) -> dict[str, Any]:
+    a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
+    return {"command_id": line.id, "tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received}
+
+
+def rule_text(rule: RuleText) -> str:
+    """The rule as its author would write it."""
+    where = "" if rule.at_least is None else f"    where: event.amount_fen >= {rule.at_least}\n"
+    channels = "".join(
+        f"    - {{channel: {name}, to: {kind}" + (f", scope: {scope}" if scope else "") + "}\n"
+        for name, kind, scope in rule.channels
+    )
+    return f"""
+rule: {rule.name}
+version: {rule.version}
+priority: {rule.priority}
+when:
+  absence:
+    after: {rule.after}
+{where}    of: [{", ".join(rule.of)}]
+    within: {rule.within // SECOND}s
+    same: order_id
+    waits_for: [{", ".join(rule.waits_for)}]
+send:
+  topic: triggers.coupon
+  expires_after: {rule.expires // SECOND}s
+  channels:
+{channels}  content: {{template: t}}
+"""

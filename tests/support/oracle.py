@@ -1,0 +1,345 @@
+"""What semantics.md asks for, worked out slowly: everything again from the whole journal for each question.
+
+In: the journal as one flat list of items. Out: clocks, persons, and what every order came to.
+Never: code of `streams`; state; a short cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+import networkx as nx
+
+KINDS = (
+    *("uid", "unionid", "external_userid", "phone", "email"),
+    *("member_card", "marketplace_id", "openid", "device_id", "cookie"),
+)
+BLOCKED = {"", "0", "00000000", "000-000", "-1", "1", "null", "None", "'anonymous'", '"test"', "undefined"}
+
+Id = tuple[str, str, str]
+Node = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class RuleText:
+    """A rule as far as the oracle needs it; times in milliseconds; channels are (name, kind, scope)."""
+
+    name: str
+    of: tuple[str, ...]
+    within: int
+    expires: int
+    channels: tuple[tuple[str, str, str | None], ...]
+    version: int = 1
+    at_least: int | None = None
+    waits_for: tuple[str, ...] = ()
+    priority: int = 100
+    after: str = "order_submitted"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row of the journal. After it, every source in `read` has been read up to `received`."""
+
+    received: int
+    read: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event(Item):
+    """An event out of this source."""
+
+    source: str
+    tenant: str
+    id: str
+    type: str
+    time: int
+    order: str | None = None
+    fen: int | None = None
+    ids: tuple[Id, ...] = ()
+
+
+@dataclass(frozen=True)
+class Declared(Item):
+    """The source set from now on."""
+
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Applied(Item):
+    """This rule is in force for the tenant ("*": all) from now on."""
+
+    tenant: str
+    rule: RuleText
+
+
+@dataclass(frozen=True)
+class Commanded(Item):
+    """An operator linked two ids."""
+
+    tenant: str
+    id: str
+    ids: tuple[Id, Id]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Progress as (source, items of it that are not in yet, time): it counts where all of them are in."""
+
+    progress: tuple[tuple[str, int, int], ...]
+
+
+Line = Item | Told
+Seen = tuple[int, int]  # event time, position in the journal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an order at position `at` of the journal; `first` orders what came at the same position."""
+
+    at: int
+    first: tuple[object, ...]
+    verdict: str
+    reason: str
+    tenant: str
+    rule: RuleText
+    order: str
+    one_id: str
+    due: int
+    clock: int
+    cause: tuple[str, ...]
+    channel: str = ""
+    recipient: Id | None = None
+
+    @property
+    def trigger_id(self) -> str:
+        """The same for the same cause, whoever the person is."""
+        text = "\x1f".join((self.tenant, self.rule.name, "", self.order))
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class Oracle:
+    """Answers about this journal."""
+
+    def __init__(self, lines: Sequence[Line], salt: bytes) -> None:
+        self.lines = lines
+        self._salt = salt
+        self._clocks: dict[tuple[str, ...], list[int]] = {}
+
+    # The clock
+
+    def progress(self, at: int, source: str) -> int:
+        """How far the source is known to be read after this position; 0 before it was heard of."""
+        heard = [0]
+        for line in self.lines[: at + 1]:
+            if isinstance(line, Told):
+                heard += [time for told, missing, time in line.progress if told == source and missing <= 0]
+            elif source in line.read:
+                heard.append(line.received)
+        return max(heard)
+
+    def members(self, at: int, waits_for: tuple[str, ...]) -> list[str]:
+        """The sources that hold this clock after this position."""
+        sets = [line.members for line in self.lines[: at + 1] if isinstance(line, Declared)]
+        current = sets[-1] if sets else ()
+        topics = [f"events.raw.{name}" for name in waits_for]
+        return [source for source in current if not topics or source.rpartition("/")[0] in topics]
+
+    def least(self, at: int, waits_for: tuple[str, ...]) -> int:
+        """The least progress of those sources; 0 where there is none."""
+        return min((self.progress(at, source) for source in self.members(at, waits_for)), default=0)
+
+    def clock(self, at: int, waits_for: tuple[str, ...]) -> int:
+        """The clock of those sources: never back."""
+        if waits_for not in self._clocks:
+            self._clocks[waits_for] = [self.least(n, waits_for) for n in range(len(self.lines))]
+        return max(self._clocks[waits_for][: at + 1], default=0)
+
+    def now(self, at: int) -> int:
+        """The furthest progress of any source."""
+        times = [0]
+        for line in self.lines[: at + 1]:
+            if isinstance(line, Told):
+                times += [time for _, missing, time in line.progress if missing <= 0]
+            else:
+                times.append(line.received)
+        return max(times)
+
+    # Events and persons
+
+    @cached_property
+    def accepted(self) -> list[tuple[int, Event]]:
+        """Each event that is not a repeat, with its position."""
+        found: dict[tuple[str, str], tuple[int, Event]] = {}
+        for at, line in enumerate(self.lines):
+            if isinstance(line, Event):
+                found.setdefault((line.tenant, line.id), (at, line))
+        return sorted(found.values(), key=lambda pair: pair[0])
+
+    def _together(self, at: int) -> Iterator[list[Node]]:
+        """The usable ids of each accepted event and command up to a position, the strongest first."""
+        accepted = {position for position, _ in self.accepted}
+        for position, line in enumerate(self.lines[: at + 1]):
+            if position in accepted or isinstance(line, Commanded):
+                assert isinstance(line, Event | Commanded)
+                yield usable(line.tenant, line.ids)
+
+    def persons(self, at: int) -> list[set[Node]]:
+        """Everyone after this position, as sets of ids."""
+        graph = nx.Graph()
+        for nodes in self._together(at):
+            graph.add_nodes_from(nodes)
+            graph.add_edges_from((nodes[0], other) for other in nodes[1:])
+        return [set(component) for component in nx.connected_components(graph)]
+
+    def person(self, at: int, node: Node) -> set[Node]:
+        """All ids of the one who has this id."""
+        return next(person for person in self.persons(at) if node in person)
+
+    def one_id(self, at: int, node: Node) -> str:
+        """The name of that person: their first event's strongest id, hashed."""
+        person = self.person(at, node)
+        founding = next(nodes[0] for nodes in self._together(at) if nodes and nodes[0] in person)
+        return blake2b("\x1f".join(founding).encode(), digest_size=16, key=self._salt).hexdigest()
+
+    def _first_seen(self, at: int, node: Node) -> tuple[int, int]:
+        return next((n, nodes.index(node)) for n, nodes in enumerate(self._together(at)) if node in nodes)
+
+    # Rules and orders
+
+    def rule(self, at: int, tenant: str, name: str) -> RuleText | None:
+        """The rule of this name that is in force for the tenant: its own, else everyone's."""
+        applied = [line for line in self.lines[: at + 1] if isinstance(line, Applied) and line.rule.name == name]
+        own = [line.rule for line in applied if line.tenant == tenant]
+        of_all = [line.rule for line in applied if line.tenant == "*"]
+        return own[-1] if own else of_all[-1] if of_all else None
+
+    def outcomes(self) -> list[Outcome]:
+        """Everything that was decided, in the order in which it was."""
+        events = [event for _, event in self.accepted if event.order]
+        keys = {(event.tenant, event.order) for event in events}
+        names = {line.rule.name for line in self.lines if isinstance(line, Applied)}
+        found = [
+            outcome
+            for tenant, order in keys
+            for name in names
+            for outcome in Order(self, tenant, name, order or "").outcomes()
+        ]
+        return sorted(found, key=lambda outcome: (outcome.at, outcome.first))
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order under one rule."""
+
+    oracle: Oracle
+    tenant: str
+    name: str
+    order: str
+
+    def _heard(self, at: int) -> Iterator[tuple[int, Event, RuleText]]:
+        for position, event in self.oracle.accepted:
+            rule = self.oracle.rule(position, self.tenant, self.name)
+            if rule and position <= at and (event.tenant, event.order) == (self.tenant, self.order):
+                yield position, event, rule
+
+    def starts(self, at: int) -> list[Seen]:
+        """Every A up to this position."""
+        return [(e.time, n) for n, e, rule in self._heard(at) if e.type == rule.after and holds(rule, e)]
+
+    def ends(self, at: int) -> list[Seen]:
+        """Every B up to this position."""
+        return [(e.time, n) for n, e, rule in self._heard(at) if e.type in rule.of]
+
+    def due(self, at: int) -> int:
+        """The first A by event time, and its T."""
+        time, position = min(self.starts(at))
+        return time + self._rule(position).within
+
+    def _rule(self, at: int) -> RuleText:
+        rule = self.oracle.rule(at, self.tenant, self.name)
+        assert rule is not None
+        return rule
+
+    def _event(self, at: int) -> Event:
+        event = self.oracle.lines[at]
+        assert isinstance(event, Event)
+        return event
+
+    def ripe(self, at: int) -> bool:
+        """Whether there is an A and the clock has passed its deadline."""
+        return bool(self.starts(at)) and self.oracle.clock(at, self._rule(at).waits_for) > self.due(at)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What was decided when it was ripe, and what the first B after a sending made of it."""
+        settled = next((at for at in range(len(self.oracle.lines)) if self.ripe(at)), None)
+        if settled is None:
+            return
+        verdict, reason = self._decide(settled)
+        if verdict != "prevented":
+            yield self._outcome(settled, settled, verdict, reason)
+        late = [position for position, e, rule in self._heard(len(self.oracle.lines)) if e.type in rule.of]
+        late = [position for position in late if position > settled]
+        if verdict == "sent" and late:
+            in_time = self._event(late[0]).time <= self.due(settled)
+            why = ("revoked", "ended_in_time") if in_time else ("converted", "ended_after_send")
+            yield self._outcome(settled, late[0], *why)
+
+    def _decide(self, at: int) -> tuple[str, str]:
+        ends = self.ends(at)
+        if ends:
+            in_time = any(time <= self.due(at) for time, _ in ends)
+            return ("prevented", "") if in_time else ("suppressed", "ended_before_send")
+        if self.oracle.now(at) > self.due(at) + self._rule(at).expires:
+            return "suppressed", "expired"
+        return ("sent", "matched") if self._route(at) else ("suppressed", "unreachable")
+
+    def _route(self, at: int) -> tuple[str, Id] | None:
+        """The first channel that reaches the person: over an id of the order's own event, else the newest."""
+        own = usable(self.tenant, self._event(min(self.starts(at))[1]).ids)
+        known = self.oracle.person(at, own[0]) if own else set()
+        newest = sorted(known, key=lambda node: self.oracle._first_seen(at, node), reverse=True)
+        for channel, kind, scope in self._rule(at).channels:
+            fits = [n for n in newest if n[1] == kind and scope in (None, n[2])]
+            if fits:
+                _, *best = next((node for node in fits if node in own), fits[0])
+                return channel, (best[0], best[1], best[2])
+        return None
+
+    def _outcome(self, settled: int, at: int, verdict: str, reason: str) -> Outcome:
+        anchor = min(self.starts(settled))[1]
+        nodes = usable(self.tenant, self._event(anchor).ids)
+        due, rule = self.due(settled), self._rule(at)
+        ends = self.ends(settled) if at == settled else [(0, at)]
+        cause = [anchor, *(position for _, position in sorted(ends)[:1])]
+        fired = (1, due, self._rule(anchor).priority, self.tenant, self.name, self.order)
+        route = self._route(at) if verdict == "sent" else None
+        return Outcome(
+            at=at,
+            first=fired if at == settled else (0, self.name),
+            verdict=verdict,
+            reason=reason,
+            tenant=self.tenant,
+            rule=rule,
+            order=self.order,
+            one_id=self.oracle.one_id(at, nodes[0]) if nodes else "",
+            due=due,
+            clock=self.oracle.now(at - 1) if at != settled else self.oracle.now(at),
+            cause=tuple(self._event(position).id for position in cause),
+            channel=route[0] if route else "",
+            recipient=route[1] if route else None,
+        )
+
+
+def holds(rule: RuleText, event: Event) -> bool:
+    """Whether the amount is large enough; an amount that is not there is not."""
+    return rule.at_least is None or (event.fen is not None and event.fen >= rule.at_least)
+
+
+def usable(tenant: str, ids: Iterable[Id]) -> list[Node]:
+    """An event's ids that may name somebody, the strongest first."""
+    nodes = {(tenant, *given) for given in ids if given[2] not in BLOCKED}
+    return sorted(nodes, key=lambda node: (KINDS.index(node[1]), "\x1f".join(node)))

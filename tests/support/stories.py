@@ -1,0 +1,194 @@
+"""Random journals of one shard, made to hurt: ties around deadlines, repeats, late times, sources that lag.
+
+In: choices by Hypothesis. Out: a `Story`: the lines that the oracle reads, and the frames that say the same.
+Never: a journal that breaks the promises of a frame.
+
+All times are whole seconds, and few, so that ties are common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from hypothesis import strategies as st
+
+from streams.journal.frame import Frame, Partition
+from tests.support.frames import APP, CONTROL, ORDERS
+from tests.support.journals import LANES, SECOND, SHOPS, frames_of, named, read_by
+from tests.support.oracle import Applied, Commanded, Declared, Event, Id, Item, Line, RuleText, Told
+
+BASE = 1_700_000_000_000
+EVENT_SOURCES = (*[ORDERS] * 6, APP, APP, SHOPS)
+
+IDS: tuple[Id, ...] = (
+    ("openid", "wx", "o1"),
+    ("openid", "wy", "o1"),
+    ("openid", "wx", "o2"),
+    ("phone", "", "+8613900000001"),
+    ("phone", "", "+8613900000002"),
+    ("unionid", "", "n1"),
+    ("device_id", "", "d1"),
+    ("phone", "", "00000000"),
+    ("cookie", "", "null"),
+    ("uid", "", "'anonymous'"),
+)
+COUPON = RuleText(
+    name="coupon",
+    of=("order_paid", "order_cancelled"),
+    within=4 * SECOND,
+    expires=8 * SECOND,
+    at_least=5_000,
+    channels=(("mini", "openid", "wx"), ("sms", "phone", None)),
+)
+QUICK = RuleText(
+    name="quick",
+    of=("order_paid",),
+    within=3 * SECOND,
+    expires=4 * SECOND,
+    waits_for=("order",),
+    priority=50,
+    channels=(("sms", "phone", None), ("mini", "openid", None)),
+)
+RULES = (
+    ("*", COUPON),
+    ("*", QUICK),
+    ("t2", replace(COUPON, version=2, at_least=4_000, of=("order_paid",))),
+    ("*", replace(COUPON, version=3, at_least=None, expires=60 * SECOND)),
+    ("t1", replace(QUICK, version=4, channels=(("mini", "openid", "wx"),))),
+)
+SETS = ((ORDERS,), (ORDERS, APP), (ORDERS, APP), (ORDERS, APP, SHOPS), (ORDERS, SHOPS))
+
+
+_KINDS = (*["order_submitted"] * 4, "order_paid", "order_paid", "order_cancelled", "page_view")
+_ID_SETS = [ids for most in (1, 2, 0) for ids in combinations(IDS, most)]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Lines as the oracle reads them; `breaks` are those before which a new frame begins."""
+
+    lines: tuple[Line, ...] = ()
+    breaks: frozenset[int] = frozenset()
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The same as frames."""
+        return frames_of(self.lines, self.breaks)
+
+
+@dataclass
+class Teller:
+    """Tells a story step by step, keeping receive times in order."""
+
+    lines: list[Line] = field(default_factory=list)
+    breaks: set[int] = field(default_factory=set)
+    _times: list[int] = field(default_factory=lambda: [BASE, BASE])
+    _floor: dict[Partition, int] = field(default_factory=dict)
+    _ids: int = 0
+
+    def event(self, on: Partition, wait: int, event: Callable[[int, str], Event], repeat: int | None) -> None:
+        """An event `wait` seconds later, or one with the id of an earlier one."""
+        lane = 0 if on in LANES[0] else 1
+        self._times[lane] = max(self._times[lane] + wait * SECOND, self._floor.get(on, 0))
+        self._ids += 1
+        number = self._ids if repeat is None else 1 + repeat % self._ids
+        self.lines.append(event(self._times[lane], f"e{number}"))
+
+    def say(self, line: Callable[[int], Item]) -> None:
+        """A control or command, in a frame of its own."""
+        self._times[0] = max(self._times[0], self._floor.get(CONTROL, 0))
+        self.breaks |= {len(self.lines), len(self.lines) + 1}
+        self.lines.append(line(self._times[0]))
+
+    def tell(self, lane: int, wait: int, whom: Sequence[Partition], missing: int) -> None:
+        """Progress: true (0 items missing), stale (fewer), or of items that never came (more).
+
+        None of a source that the journal has not named yet: see test_progress_of_an_empty_undeclared_source_counts.
+        """
+        if not self._known(whom):
+            return
+        time = self._times[lane] + (wait if missing == 0 else 50 if missing > 0 else -3) * SECOND
+        if missing == 0:
+            self._floor |= {part: max(time, self._floor.get(part, 0)) for part in whom}
+        self.lines.append(Told(tuple((named(part), missing, time) for part in whom)))
+
+    def _known(self, whom: Sequence[Partition]) -> bool:
+        read = {name for line in self.lines if isinstance(line, Item) for name in line.read}
+        declared = {name for line in self.lines if isinstance(line, Declared) for name in line.members}
+        return read | declared >= {named(part) for part in whom}
+
+
+@st.composite
+def _events(draw: st.DrawFn, sources_: Sequence[Partition], tenants: Sequence[str]) -> Callable[[Teller], None]:
+    on, tenant = draw(st.sampled_from(sources_)), draw(st.sampled_from(tenants))
+    wait, kind = draw(st.sampled_from((0, 0, 0, 1, 1, 2, 4))), draw(st.sampled_from(_KINDS))
+    order = draw(st.sampled_from(("o1", "o2", "o1", "o2", "o3", None)))
+    shift = draw(st.integers(-4, 2) if kind == "order_submitted" else st.integers(-8, 2))
+    fen = draw(st.sampled_from((9_000, 5_000, 5_000, 4_999, 4_000, 3_999, None)))
+    ids = tuple(draw(st.sampled_from(_ID_SETS)))
+    repeat = draw(st.sampled_from((None, None, None, None, None, 0, 1, 3)))
+
+    def event(at: int, id_: str) -> Event:
+        return Event(at, read_by(on), named(on), tenant, id_, kind, at + shift * SECOND, order, fen, ids)
+
+    return lambda teller: teller.event(on, wait, event, repeat)
+
+
+@st.composite
+def _controls(draw: st.DrawFn) -> Callable[[Teller], None]:
+    read = read_by(CONTROL)
+    choice = draw(st.sampled_from(("members", "rule", "rule", "link")))
+    if choice == "members":
+        members = tuple(named(part) for part in draw(st.sampled_from(SETS)))
+        return lambda teller: teller.say(lambda at: Declared(at, read, members))
+    if choice == "rule":
+        rule = draw(st.sampled_from(RULES))
+        return lambda teller: _apply(teller, *rule)
+    a, b = draw(st.lists(st.sampled_from(IDS), min_size=2, max_size=2, unique=True))
+    return lambda teller: teller.say(lambda at: Commanded(at, read, "t1", "c", (a, b)))
+
+
+@st.composite
+def _progress(draw: st.DrawFn, *, untrue: bool) -> Callable[[Teller], None]:
+    lane = draw(st.sampled_from((0, 0, 1)))
+    wait, missing = draw(st.integers(0, 6)), draw(st.sampled_from((0, 0, 0, -1, 1 if untrue else 0)))
+    whom = LANES[lane] if draw(st.booleans()) else LANES[lane][:1]
+    return lambda teller: teller.tell(lane, wait, whom, missing)
+
+
+def _steps(tenants: Sequence[str], *, untrue: bool) -> dict[str, st.SearchStrategy[Callable[[Teller], None]]]:
+    return {
+        "event": _events(EVENT_SOURCES, tenants),
+        "progress": _progress(untrue=untrue),
+        "break": st.just(_break),
+        "control": _controls(),
+    }
+
+
+def _apply(teller: Teller, tenant: str, rule: RuleText) -> None:
+    teller.say(lambda at: Applied(at, read_by(CONTROL), tenant, rule))
+
+
+def _break(teller: Teller) -> None:
+    teller.breaks.add(len(teller.lines))
+
+
+@st.composite
+def stories(
+    draw: st.DrawFn, *, untrue: bool = False, controls: bool = True, tenants: Sequence[str] = ("t1", "t1", "t1", "t2")
+) -> Story:
+    """A journal. `untrue`: with progress that claims items that never came; `controls`: with more of them mid-way."""
+    choices = (*["event"] * 16, *["progress"] * 3, "break", *(["control"] if controls else []))
+    some = st.sampled_from(choices).flatmap(_steps(tenants, untrue=untrue).__getitem__)
+    least = draw(st.sampled_from((25, 20, 10, 0)))
+    more = draw(st.lists(some, min_size=least, max_size=least + 10))
+    teller = Teller()
+    for tenant, rule in draw(st.sampled_from((RULES[:1], RULES[:2], RULES[:3]))):
+        _apply(teller, tenant, rule)
+    members = tuple(named(part) for part in draw(st.sampled_from((*SETS, *SETS, ()))))
+    teller.say(lambda at: Declared(at, read_by(CONTROL), members))
+    for step in more:
+        step(teller)
+    return Story(tuple(teller.lines), frozenset(teller.breaks))
