@@ -30,10 +30,13 @@ class NotPlayed(Exception):
 
 @dataclass(slots=True)
 class Played:
-    """How far the play is. `clock`: (simulated ms, wall seconds, records) as of each chunk handed to Kafka."""
+    """How far the play is. `records_of_events`: events and heartbeats of topics that carry events.
+
+    `clock`: (simulated ms, wall seconds, records) as of each chunk handed to Kafka."""
 
     records: int = 0
     events: int = 0
+    records_of_events: int = 0
     last_ms: int = 0
     clock: list[tuple[int, float, int]] = field(default_factory=list)
 
@@ -88,15 +91,11 @@ class Player:
         if sent.fault == HEARTBEAT:
             self._produce(sent.topic, sent.partition, None, sent.received_ms, [(HEARTBEAT_HEADER, b"")])
         else:
-            self._produce(sent.topic, sent.partition, self._value(sent), sent.received_ms, [])
+            self._produce(sent.topic, sent.partition, encoded(sent, self._schema_id), sent.received_ms, [])
             self.played.events += 1
         self.played.records += 1
+        self.played.records_of_events += sent.topic not in ENTRY_SUBJECTS
         self.played.last_ms = sent.received_ms
-
-    def _value(self, sent: Sent) -> bytes | None:
-        if sent.event is None:
-            return b""
-        return _spoilt(encode("behaviour_event", sent.event, self._schema_id), sent.fault)
 
     def _produce(
         self,
@@ -122,6 +121,11 @@ class Player:
     def _check(self) -> None:
         if self._failed is not None:
             raise NotPlayed(f"the broker refused a record: {self._failed.str()}")
+
+
+def encoded(sent: Sent, schema_id: int) -> bytes:
+    """The event as a producer would write it, then spoilt as its fault says."""
+    return b"" if sent.event is None else _spoilt(encode("behaviour_event", sent.event, schema_id), sent.fault)
 
 
 def _spoilt(value: bytes, fault: str) -> bytes:

@@ -106,7 +106,7 @@ class Engage:
 
     def on_clock(self) -> None:
         """Settles everything that is due by now."""
-        if self.timers.any_due(self._clock):
+        if self.timers.next_ms < self._clock.now:
             for key in self.timers.due(self._clock):
                 self._ripe(key)
 

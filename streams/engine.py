@@ -4,7 +4,9 @@ In: journal frames in order. Out: for each, the public records and the tables of
 Never: a clock, a random number, a file, the environment, the network. The same journal gives the same bytes, however
 it is cut into frames and however often a frame comes again.
 
-A row is taken, then the clock that it tells is: so a payment in the journal always comes before its deadline passes.
+A row received at t tells that all received before t is in: the clock is t, what was due before t is settled, and then
+the row is taken. So decisions follow from receive times alone, not from how records were batched or how often a
+heartbeat came; and a payment that stands in the journal before the clock passes its deadline prevents, always.
 """
 
 from __future__ import annotations
@@ -76,16 +78,16 @@ class Engine:
         facts = Facts(self.shard, offset, frame)
         counts: Counter[str] = Counter()
         refused: list[str] = []
-        last_ms = 0
         for item in Rows(frame, marks):
-            last_ms = item.received_ms
+            self.clock.row(item.received_ms)
+            self._settle_time()
             if isinstance(item, EventRow):
                 counts[self._take_event(item, facts)] += 1
             else:
                 refused += self._take_entry(item, facts)
             self._note_identity(facts)
-            self._tell(last_ms)
-        self.clock.end(frame, last_ms)
+            self._settle_time()
+        self.clock.end(frame)
         self._settle_time()
         self.dedup.end(offset)
         counts["repeated"] = frame.events.num_rows - sum(counts.values())
@@ -102,10 +104,6 @@ class Engine:
             usable = self.persons.usable(nodes)
             self.engage.on_event(listening, row.event(), Seen(row.event_id, row.event_time_ms, usable))
         return "accepted"
-
-    def _tell(self, received_ms: int) -> None:
-        self.clock.row(received_ms)
-        self._settle_time()
 
     def _settle_time(self) -> None:
         if self.clock.now > self.dedup.expires_ms:

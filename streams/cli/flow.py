@@ -20,7 +20,7 @@ from streams.cli.screen import Screen
 from streams.settings import Settings
 from streams.topics import COUPON
 from streams.worker.clients import follow, producer_config, registry_of
-from streams.worker.stack import Worker
+from streams.worker.stack import Worker, progress_ms
 
 _AHEAD = 20_000
 _EVERY_S = 0.2
@@ -85,7 +85,7 @@ class Flow:
             worker.check()
         for role in ("engine", "sink"):
             workers = [worker for worker in self._running if worker.role == role]
-            self._progress[role] = _progress_ms(workers, self._settings.kafka.shards)
+            self._progress[role] = progress_ms(workers, self._settings.kafka.shards)
         taken = {role: self._taken(played, role) for role in ("engine", "sink")}
         self._screen.show(played.records, taken, len(self.heard))
 
@@ -97,14 +97,3 @@ class Flow:
         starts = dict.fromkeys(range(self._settings.kafka.shards), 0)
         for record in follow(self._settings, COUPON, starts, _FOR_EVER_S):
             self.heard.append(Heard(decode_one(record.value, registry, "trigger"), time.time()))
-
-
-def _progress_ms(workers: Sequence[Worker], shards: int) -> int:
-    """How far these workers are with all shards, in simulated milliseconds; 0 while one has not begun."""
-    reached: dict[str, float] = {}
-    for worker in workers:
-        for (name, labels), value in worker.metrics().items():
-            if name == "siyu_progress_timestamp_seconds":
-                shard = dict(labels)["shard"]
-                reached[shard] = max(value, reached.get(shard, 0.0))
-    return round(min(reached.values()) * 1000) if len(reached) == shards else 0

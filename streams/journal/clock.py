@@ -41,11 +41,12 @@ class Clock:
         self.now: int = self._meta.get("now", 0)
         self._groups: dict[str, int] = dict(self._meta.get("clocks", ((ALL, 0),)))
         self._inside: set[str] = set()
-        self._held: dict[str, int] = {}
-        self._low: dict[str, int] = {}
+        self._span: dict[str, tuple[int, int]] = {}
+        self._row_ms = 0
 
     def declare(self, members: Iterable[tuple[Partition, int]]) -> None:
         """Replaces the source set. A new member's mark is its start offset; one that left holds nobody any more."""
+        self._keep()
         wanted = {_key(partition): start for partition, start in members}
         for key, (mark, progress, _) in list(self._rows.items()):
             self._rows.put(key, (mark, progress, key in wanted))
@@ -67,14 +68,20 @@ class Clock:
         """
         marks = [self._mark(part) for part in frame.ranges]
         self._inside = {_key(part.of) for part in frame.ranges}
+        self._row_ms = 0
         self._open()
         return marks
 
     def _open(self) -> None:
-        """What holds each group while the open frame's own partitions advance with its rows."""
+        """Between what each group's clock moves while the frame's own partitions advance with its rows."""
         for group in self._groups:
-            self._held[group] = self._least(group, lambda key: key not in self._inside)
-            self._low[group] = self._least(group, lambda key: key in self._inside)
+            inside = self._least(group, lambda key: key in self._inside)
+            outside = self._least(group, lambda key: key not in self._inside)
+            self._span[group] = inside, outside
+
+    def _keep(self) -> None:
+        """Makes what the clocks show now what they can't go back behind."""
+        self._groups = {group: self.of(group) for group in self._groups}
 
     def _mark(self, part: RawRange) -> int:
         row = self._rows.get(_key(part.of))
@@ -88,25 +95,23 @@ class Clock:
         return min(of_group, default=_NEVER)
 
     def row(self, received_ms: int) -> None:
-        """A row of the open frame was taken: its partitions have been read up to then."""
+        """A row of the open frame comes: all that its partitions received before it has been taken."""
+        self._row_ms = max(self._row_ms, received_ms)
         self.now = max(self.now, received_ms)
-        for group, held in self._held.items():
-            reached = min(held, max(self._low[group], received_ms))
-            if _NEVER > reached > self._groups[group]:
-                self._groups[group] = reached
 
-    def end(self, frame: Frame, last_ms: int) -> None:
-        """Closes the frame whose last row that was taken was received at `last_ms` (0: none was)."""
+    def end(self, frame: Frame) -> None:
+        """Closes the frame: its ranges are in, and its progress holds."""
+        self._keep()
         for part in frame.ranges:
-            self._reach(part.of, mark=part.end, progress=last_ms)
+            self._reach(part.of, mark=part.end, progress=self._row_ms)
         for progress in frame.progress:
             row = self._rows.get(_key(progress.of))
             if row is not None and row[0] >= progress.offset:
                 self._reach(progress.of, mark=0, progress=progress.time_ms)
                 self.now = max(self.now, progress.time_ms)
-        for group, before in self._groups.items():
-            least = self._least(group, lambda _: True)
-            self._groups[group] = before if least == _NEVER else max(before, least)
+        self._inside.clear()
+        self._open()
+        self._keep()
         self._meta.put("now", self.now)
         self._meta.put("clocks", tuple(self._groups.items()))
 
@@ -120,7 +125,12 @@ class Clock:
 
     def of(self, group: str) -> int:
         """The group's clock in milliseconds; 0 before every one of its partitions has been heard of."""
-        return self._groups[group]
+        before = self._groups[group]
+        if group not in self._span:
+            return before
+        inside, outside = self._span[group]
+        reached = min(max(inside, self._row_ms), outside)
+        return before if reached == _NEVER else max(before, reached)
 
     def marks(self) -> dict[str, int]:
         """The mark of each raw partition, by `topic/partition`."""

@@ -27,21 +27,24 @@ class Timers:
             self._heaps.setdefault(group, []).append((due, priority, key))
         for heap in self._heaps.values():
             heapify(heap)
+        self.next_ms = self._next()
+        """Nothing is due before the clock has passed this."""
 
     def set(self, key: str, due_ms: int, priority: int, group: str) -> None:
         """Sets the key's timer, in place of one that it had."""
         self._rows.put(key, (due_ms, priority, group))
         heappush(self._heaps.setdefault(group, []), (due_ms, priority, key))
+        self.next_ms = min(self.next_ms, due_ms)
 
-    def any_due(self, clock: Clock) -> bool:
-        """Whether `due` would answer anything; cheap, and right but for timers that were set anew."""
-        return any(heap and heap[0][0] < clock.of(group) for group, heap in self._heaps.items())
+    def _next(self) -> int:
+        return min((heap[0][0] for heap in self._heaps.values() if heap), default=_NEVER)
 
     def due(self, clock: Clock) -> Iterator[str]:
         """Takes out the keys that are due, in the order (due, priority, key), until nothing is."""
         while True:
             step = {item for group in self._heaps for item in self._pop(group, clock.of(group))}
             if not step:
+                self.next_ms = self._next()
                 return
             for due, priority, key, group in sorted(step):
                 if self._rows.get(key) == (due, priority, group):

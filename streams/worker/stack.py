@@ -134,3 +134,14 @@ def await_controls(settings: Settings, ids: Sequence[str], running: Sequence[Wor
         for worker in running:
             worker.check()
         await_control(settings, control_id, since={}, within_s=max(1.0, gives_up - time.monotonic()))
+
+
+def progress_ms(workers: Sequence[Worker], shards: int) -> int:
+    """How far these workers are with all shards, in simulated milliseconds; 0 while one has not begun."""
+    reached: dict[str, float] = {}
+    for worker in workers:
+        for (name, labels), value in worker.metrics().items():
+            if name == "siyu_progress_timestamp_seconds":
+                shard = dict(labels)["shard"]
+                reached[shard] = max(value, reached.get(shard, 0.0))
+    return round(min(reached.values()) * 1000) if len(reached) == shards else 0
