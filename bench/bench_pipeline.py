@@ -72,7 +72,7 @@ def _floor(settings: Settings, played: Played, broker: str) -> None:
     consumer.consume(1, 10)
     wall, cpu, seen = time.perf_counter(), time.process_time(), 1
     while seen < wanted:
-        seen += len(consumer.consume(10_000, 1.0))
+        seen += len(consumer.consume(10_000, 0.05))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     consumer.close()
     figures = {"events_per_second": round(played.events / wall), "cpu_us_per_event": cpu / played.events * 1e6}

@@ -73,8 +73,9 @@ class Traffic:
         yield from self._heartbeats(begin_ms, settled_ms + TAIL_HEARTBEAT_MS, TAIL_HEARTBEAT_MS)
 
     def _heartbeats(self, begin_ms: int, end_ms: int, step_ms: int = HEARTBEAT_MS) -> Iterator[Sent]:
-        """One per topic and partition at each step within [begin_ms, end_ms)."""
-        for at_ms in range(begin_ms, end_ms, step_ms):
+        """One per topic and partition at each whole step since the start within [begin_ms, end_ms)."""
+        first_ms = begin_ms + (self.spec.start_ms - begin_ms) % step_ms
+        for at_ms in range(first_ms, end_ms, step_ms):
             for source in SOURCES:
                 for partition in range(self.spec.partitions):
                     yield Sent(at_ms, topic_of(source), partition, None, HEARTBEAT)
