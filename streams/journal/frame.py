@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgpack
@@ -92,11 +93,13 @@ class Frame:
     fetched_ms: int = 0
 
 
+@cache
 def no_events() -> pa.RecordBatch:
     """An empty batch of events."""
     return _empty(EVENTS)
 
 
+@cache
 def no_ids() -> pa.RecordBatch:
     """An empty batch of ids."""
     return _empty(IDS)
