@@ -74,20 +74,24 @@ class Engine:
         Raises:
             MissingRange: the journal has a gap; state is as it was before.
         """
-        marks = self.clock.begin(frame)
+        clock, timers, dedup = self.clock, self.engage.timers, self.dedup
+        marks = clock.begin(frame)
         facts = Facts(self.shard, offset, frame)
         counts: Counter[str] = Counter()
         refused: list[str] = []
         for item in Rows(frame, marks):
-            self.clock.row(item.received_ms)
-            self._settle_time()
+            clock.row(item.received_ms)
+            if timers.next_ms < clock.now or dedup.expires_ms < clock.now:
+                self._settle_time()
             if isinstance(item, EventRow):
                 counts[self._take_event(item, facts)] += 1
             else:
                 refused += self._take_entry(item, facts)
-            self._note_identity(facts)
-            self._settle_time()
-        self.clock.end(frame)
+            if self.persons.facts:
+                self._note_identity(facts)
+            if timers.next_ms < clock.now:
+                self._settle_time()
+        clock.end(frame)
         self._settle_time()
         self.dedup.end(offset)
         counts["repeated"] = frame.events.num_rows - sum(counts.values())
@@ -139,10 +143,9 @@ class Engine:
 
     def _note_identity(self, facts: Facts) -> None:
         """Identity changes go out where they happened: before the decisions that build on them."""
-        if self.persons.facts:
-            changes = self.persons.take_facts()
-            facts.identity(changes)
-            self.engage.public += [Public("identity.changes", *change) for change in identity_records(changes)]
+        changes = self.persons.take_facts()
+        facts.identity(changes)
+        self.engage.public += [Public("identity.changes", *change) for change in identity_records(changes)]
 
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
         public, triggers, decisions = self.engage.take()

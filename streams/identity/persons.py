@@ -69,6 +69,7 @@ class Moved(NamedTuple):
 
 IdentityFact = Linked | Merged | Moved
 NOBODY = Node("", "", 0)
+_SETTLED = 200_000
 
 
 def kind_of(node: str) -> str:
@@ -93,22 +94,34 @@ class Persons:
         self._policy = policy
         self._salt = salt
         self._seq: int = self._meta.get("identity_seq", 0)
+        self._settled: dict[tuple[str, ...], str] = {}
         self._members: dict[str, list[str]] = {}
         for node, known in self._nodes.items():
+            self._nodes[node] = Node(*known)
             self._members.setdefault(known[0], []).append(node)
         self.facts: list[IdentityFact] = []
 
     def resolve(self, nodes: Sequence[str], evidence: Evidence) -> Node:
         """The strongest node of one event with its person, after its ids have become one. NOBODY without a good id."""
         if len(nodes) == 1:
-            known = self._nodes.get(nodes[0])
+            known: Node | None = self._nodes.get(nodes[0])
             if known is not None:
-                return Node(*known)
+                return known
+        settled = self._settled.get(tuple(nodes))
+        if settled is not None:
+            return self.node(settled)
         usable = [node for node in nodes if node in self._nodes or not self.is_blocked(node)]
         if not usable:
             return NOBODY
         usable.sort(key=self._strength)
+        self._remember(nodes, usable[0])
         return self._join(usable, evidence)
+
+    def _remember(self, nodes: Sequence[str], strongest: str) -> None:
+        """What came together once is joined and linked for as long as no link is cut: no need to look again."""
+        if len(self._settled) >= _SETTLED:
+            self._settled.clear()
+        self._settled[tuple(nodes)] = strongest
 
     def _join(self, nodes: list[str], evidence: Evidence) -> Node:
         strongest = nodes[0]
@@ -166,7 +179,8 @@ class Persons:
 
     def node(self, node: str) -> Node:
         """The node as it is now; NOBODY if it is unknown."""
-        return Node(*self._nodes.get(node, NOBODY))
+        known: Node = self._nodes.get(node, NOBODY)
+        return known
 
     def usable(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """Those of an event's nodes that name a person, the strongest first; after `resolve` has seen them."""

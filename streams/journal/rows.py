@@ -8,7 +8,7 @@ Columns become Python lists once a frame; an event's fields are gathered only wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from streams.journal.frame import Entry, Frame
 
 _HOT = ("source", "raw_offset", "received_ms", "event_id", "tenant", "event_type", "event_time_ms")
-_COLD = ("touchpoint", "scene", "channel", "campaign", "order_id", "amount_fen", "item_id", "category")
+_WARM = {"event_id": "event_id", "tenant": "tenant", "event_type": "event_type", "event_time": "event_time_ms"}
+_COLD = ("touchpoint", "scene", "channel", "campaign", "order_id", "amount_fen", "item_id", "category", "properties")
 
 
 class EventRow(NamedTuple):
@@ -33,19 +34,26 @@ class EventRow(NamedTuple):
     event_time_ms: int
     nodes: Sequence[str]
 
-    def event(self) -> dict[str, Any]:
-        """The fields that a rule's condition may name."""
-        events = self.frame.events
-        fields = {name: events.column(name)[self.at].as_py() for name in _COLD}
-        properties = events.column("properties")[self.at].as_py()
-        return {
-            **fields,
-            "event_id": self.event_id,
-            "tenant": self.tenant,
-            "event_type": self.event_type,
-            "event_time": self.event_time_ms,
-            "properties": json.loads(properties) if properties else {},
-        }
+    def event(self) -> Mapping[str, Any]:
+        """The fields that a rule's condition may name, each read when it is asked for."""
+        return _Fields(self)
+
+
+class _Fields(Mapping[str, Any]):
+    def __init__(self, row: EventRow) -> None:
+        self._row = row
+
+    def __getitem__(self, name: str) -> Any:
+        if name in _WARM:
+            return getattr(self._row, _WARM[name])
+        value = self._row.frame.events.column(name)[self._row.at].as_py()
+        return (json.loads(value) if value else {}) if name == "properties" else value
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*_WARM, *_COLD)
+
+    def __len__(self) -> int:
+        return len(_WARM) + len(_COLD)
 
 
 class Rows:
