@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,11 +65,11 @@ def main() -> None:
     parser.add_argument("--frame-rows", type=int, default=5_000)
     given = parser.parse_args()
     frames = _frames(given.block_rows // given.frame_rows, given.frame_rows)
-    for opening in (_memory, _embedded, _native):
+    # Each on tables of its own, or the merges of one would be the other's CPU.
+    for opening, measure in [(_memory, _written), *product((_embedded, _native), (_bare, _written))]:
         try:
-            for measure in (_bare, _written):  # each on tables of its own, or one's merges would be the other's CPU
-                with opening() as place:
-                    measure(place, frames, given.blocks)
+            with opening() as place:
+                measure(place, frames, given.blocks)
         except ServerUnavailable as unavailable:
             print(json.dumps({"skipped": str(unavailable)}), flush=True)
 

@@ -31,7 +31,7 @@ _BROKEN = (
 )
 
 # An insert is done when the call returns, is never taken for an earlier one, and may touch any number of months.
-_DEDUPLICATE: dict[str, Any] = {"insert_deduplicate": 0}
+_INSERTING: dict[str, Any] = {"insert_deduplicate": 0, "strings_as_bytes": True}
 _NEWER: dict[str, Any] = {"max_partitions_per_insert_block": 0}
 _ASYNC: dict[str, Any] = {"async_insert": 0}
 
@@ -112,7 +112,7 @@ class NativeSink:
     def _insert_settings(self) -> dict[str, Any]:
         newer = _NEWER if self.version >= (20, 1) else {}
         asynchronous = _ASYNC if self.version >= (21, 12) else {}
-        return {**_DEDUPLICATE, **newer, **asynchronous}
+        return {**_INSERTING, **newer, **asynchronous}
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:
@@ -144,7 +144,6 @@ def _client(address: Address) -> Any:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """A column as a Python list; a repetitive text column makes each of its texts once."""
-    if not pa.types.is_string(column.type):
-        return list(column.to_pylist())
-    return list(column.to_pylist())
+    """A column as a Python list, its texts as UTF-8: Arrow holds them so, and the server wants them so."""
+    plain = column.cast(pa.binary()) if pa.types.is_string(column.type) else column
+    return list(plain.to_pylist())

@@ -45,7 +45,8 @@ class Sink(Protocol):
     def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
         """Appends a batch to `siyu.<table>` by column name; columns missing in the batch take their default.
 
-        A null is allowed where the table's column is Nullable. Not atomic: after an exception none, some or all rows may stand. On a server the statement carries `label`.
+        A null is allowed where the table's column is Nullable. Not atomic: after an exception none, some or all rows
+        may stand. On a server the statement carries `label`.
         """
 
     def count(self, table: str, where: Where) -> int:

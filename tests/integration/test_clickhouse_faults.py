@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,9 +102,13 @@ def test_too_many_parts_mean_wait(server: Server) -> None:
     sink.execute("DROP TABLE IF EXISTS siyu.crowded")
     limit = "SETTINGS parts_to_delay_insert = 1, parts_to_throw_insert = 1"
     sink.execute(f"CREATE TABLE siyu.crowded (a Int64) ENGINE = MergeTree ORDER BY a {limit}")
-    insert = "INSERT INTO siyu.crowded SELECT 1"
     with pytest.raises(SinkUnavailable, match="Too many parts"):
-        deque((sink.execute(insert) for _ in range(5)), maxlen=0)
+        _insert_five_times(sink)
+
+
+def _insert_five_times(sink: NativeSink) -> None:
+    for _ in range(5):
+        sink.execute("INSERT INTO siyu.crowded SELECT 1")
 
 
 @pytest.mark.servers
