@@ -63,6 +63,10 @@ SOURCES: Final = (
 """Raw topics `events.raw.<source>` that exist by default."""
 
 
+TRIGGERS: Final = ("coupon", "message", "lead")
+"""Topics `triggers.<name>` that exist by default, for rules to send to."""
+
+
 class Identity(TypedDict):
     """One id of a person: `scope` is its issuer (the appid of an openid), None where there is one issuer only."""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol, TypedDict
 
-from schemas.records import SOURCES
+from schemas.records import SOURCES, TRIGGERS
 from schemas.released import Schema, latest, schema
 
 LEDGER: Final = Path(__file__).parent / "registry.json"
@@ -23,9 +23,7 @@ TOPICS: Final[Mapping[str, str]] = {
     "identity.changes": "identity_change",
     "identity.commands": "identity_command",
     "control": "control",
-    "triggers.coupon": "trigger",
-    "triggers.message": "trigger",
-    "triggers.lead": "trigger",
+    **{f"triggers.{name}": "trigger" for name in TRIGGERS},
     "triggers.revoked": "trigger_revoked",
     "decisions": "decision",
     "deliveries": "delivery",

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from schemas.frames import Resolved
-from schemas.records import SOURCES
+from schemas.records import Reason
 from streams.engage import Engage, Public
 from streams.facts import Facts, identity_records
 from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
@@ -30,7 +30,7 @@ from streams.journal.frame import Entry, Frame, Partition
 from streams.journal.rows import EventRow, Rows
 from streams.journal.tables import Tables
 from streams.rules.absence import Seen
-from streams.rules.book import Book
+from streams.rules.book import USUAL, Book, Known
 from streams.rules.spec import InvalidRule
 
 
@@ -41,7 +41,7 @@ class EngineConfig:
     salt: bytes
     dedup_window_ms: int = 86_400_000
     policy: MergePolicy = DEFAULT
-    sources: tuple[str, ...] = SOURCES
+    known: Known = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Engine:
         self.clock = Clock(tables)
         self.persons = Persons(tables, config.policy, config.salt)
         self.dedup = Dedup(tables, config.dedup_window_ms)
-        self.book = Book(tables, config.sources)
+        self.book = Book(tables, config.known)
         self.engage = Engage(tables, self.persons, self.clock, self.book)
         for group in self.book.groups():
             self.clock.watch(group)
@@ -86,7 +86,8 @@ class Engine:
             if isinstance(item, EventRow):
                 counts[self._take_event(item, facts)] += 1
             else:
-                refused += self._take_entry(item, facts)
+                counts["entries"] += 1
+                self._take_entry(item, facts, refused)
             if self.persons.facts:
                 self._note_identity(facts)
             if timers.next_ms < clock.now:
@@ -94,7 +95,7 @@ class Engine:
         clock.end(frame)
         self._settle_time()
         self.dedup.end(offset)
-        counts["repeated"] = frame.events.num_rows - sum(counts.values())
+        counts["repeated"] = frame.events.num_rows - counts["accepted"] - counts["duplicate"]
         return self._outputs(facts, counts, refused)
 
     def _take_event(self, row: EventRow, facts: Facts) -> str:
@@ -114,32 +115,42 @@ class Engine:
             self.dedup.expire(self.clock.now)
         self.engage.on_clock()
 
-    def _take_entry(self, entry: Entry, facts: Facts) -> list[str]:
+    def _take_entry(self, entry: Entry, facts: Facts, refused: list[str]) -> None:
+        """A command, control or receipt; a second one with its id is a repeat. What can't be done is a dead letter."""
+        record = entry.record
+        if not self.dedup.first(record["tenant"], f"{entry.kind}\x1f{record[_ID_OF[entry.kind]]}", self.clock.now):
+            return
         if entry.kind == "receipt":
-            facts.delivery(entry.record)
-            return []
-        return self._take_control(entry.record) if entry.kind == "control" else self._take_command(entry.record)
+            facts.delivery(record)
+            return
+        why = self._control(record) if entry.kind == "control" else self._command(record)
+        if why:
+            letter = facts.dead_letter(entry, _REFUSED[entry.kind], why)
+            self.engage.public.append(Public("events.deadletter", record["tenant"], "dead_letter", letter))
+            refused.append(f"{entry.kind} {record[_ID_OF[entry.kind]]}: {why}")
 
-    def _take_control(self, record: Mapping[str, Any]) -> list[str]:
+    def _control(self, record: Mapping[str, Any]) -> str:
+        """Does what a control says; why not, where it can't."""
         try:
             if record["kind"] == "sources":
                 self.clock.declare(_sources(record["text"]))
             elif record["kind"] == "rules":
                 self.clock.watch(self.book.apply(record["tenant"], record["text"]).group)
             else:
-                return [f"control {record['control_id']}: kind {record['kind']} is not known to this engine"]
+                return f"kind {record['kind']} is not known to this engine"
         except InvalidRule as error:
-            return [f"control {record['control_id']}: {error}"]
-        return []
+            return str(error)
+        return ""
 
-    def _take_command(self, record: Mapping[str, Any]) -> list[str]:
+    def _command(self, record: Mapping[str, Any]) -> str:
+        """Does what a command says; why not, where it can't."""
         if record["kind"] != "link" or record["b"] is None:
-            return [f"command {record['command_id']}: {record['kind']} is not known to this engine"]
+            return f"kind {record['kind']} is not known to this engine"
         nodes = [_node(record["tenant"], record[side]) for side in ("a", "b")]
         if nodes[0] == nodes[1] or any(map(self.persons.is_blocked, nodes)):
-            return [f"command {record['command_id']}: it names one id twice, or one that stands for nobody"]
+            return "it names one id twice, or one that stands for nobody"
         self.persons.resolve(nodes, Evidence(record["command_id"], record["time"]))
-        return []
+        return ""
 
     def _note_identity(self, facts: Facts) -> None:
         """Identity changes go out where they happened: before the decisions that build on them."""
@@ -151,6 +162,10 @@ class Engine:
         public, triggers, decisions = self.engage.take()
         facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
+
+
+_ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
+_REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND}
 
 
 def _sources(text: str) -> list[tuple[Partition, int]]:

@@ -6,6 +6,7 @@ Never: a decision.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,8 +15,9 @@ import pyarrow as pa
 from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import masked
+from schemas.records import Reason
 from streams.identity.persons import IdentityFact, Linked, Merged, Moved, Node, parts_of
-from streams.journal.frame import Frame
+from streams.journal.frame import Entry, Frame
 
 
 class Facts:
@@ -41,6 +43,22 @@ class Facts:
         names = ("tenant", "trigger_id", "status", "detail")
         self.rows["deliveries"].append({**{n: record[n] for n in names}, "event_time_ms": record["time"]})
 
+    def dead_letter(self, entry: Entry, reason: Reason, detail: str) -> dict[str, Any]:
+        """The dead letter of an entry; its raw bytes are the record as JSON, the framed ones stand at its offset."""
+        part = self._frame.ranges[entry.source]
+        return {
+            "stage": "engine",
+            "reason": reason.value,
+            "detail": detail,
+            "raw": json.dumps(entry.record, ensure_ascii=False, sort_keys=True).encode(),
+            "raw_key": None,
+            "topic": part.topic,
+            "partition": part.partition,
+            "offset": entry.raw_offset,
+            "schema_id": None,
+            "time": entry.received_ms,
+        }
+
     def identity(self, facts: Iterable[IdentityFact]) -> None:
         """Links and moves of nodes, for `identity_links` and `identity_map`."""
         for fact in facts:
@@ -65,12 +83,22 @@ class Facts:
         topics = pa.array([part.topic.removeprefix("events.raw.") for part in self._frame.ranges], pa.string())
         columns = {
             "source": topics.take(events.column("source")),
+            "referrer_value": _masked(events),
             "node": pa.array(self._nodes, pa.string()),
             "one_id": pa.array(self._persons, pa.string()),
         }
         return pa.RecordBatch.from_arrays(
             [columns[name] if name in columns else events.column(name) for name in FACTS.names], schema=FACTS
         )
+
+
+def _masked(events: pa.RecordBatch) -> pa.Array:
+    """Who shared, with phones and e-mails masked: people read this column."""
+    values, kinds = events.column("referrer_value"), events.column("referrer_kind")
+    if values.null_count == len(values):
+        return values
+    pairs = zip(kinds.to_pylist(), values.to_pylist(), strict=True)
+    return pa.array([value and masked(kind, value) for kind, value in pairs], pa.string())
 
 
 def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -14,11 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from schemas.records import SOURCES
+from schemas.records import SOURCES, TRIGGERS
 
 PREFIX = "SIYU_"
+_SALT_BYTES = 64
+_SECRETS = ("salt", "password")
+_OF_TESTS = "SIYU_REQUIRE_SERVERS"
 Tenant = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -26,12 +29,21 @@ class InvalidSettings(ValueError):
     """The configuration can't be taken; the message says where and why."""
 
 
+def _short_enough(salt: SecretStr) -> SecretStr:
+    if len(salt.get_secret_value().encode()) > _SALT_BYTES:
+        raise ValueError(f"at most {_SALT_BYTES} bytes are allowed")
+    return salt
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Kafka(_Frozen):
-    """The broker. `transactions`: off where the broker does not isolate them (the embedded one)."""
+    """The broker. `transactions`: off where the broker does not isolate them (the embedded one).
+
+    `journal_days`: how far back a journal can be recorded and folded again; 0 keeps it for ever.
+    """
 
     bootstrap: str = "127.0.0.1:9092"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -43,6 +55,7 @@ class Kafka(_Frozen):
     replication: Annotated[int, Field(ge=1, le=9)] = 1
     raw_partitions: Annotated[int, Field(ge=1, le=512)] = 4
     shards: Annotated[int, Field(ge=1, le=1024)] = 4
+    journal_days: Annotated[int, Field(ge=0, le=3_660)] = 30
     timestamps: Literal["append", "create"] = "append"
 
 
@@ -52,6 +65,7 @@ class Registry(_Frozen):
     url: str = ""
     username: str = ""
     password: SecretStr = SecretStr("")
+    ca_file: str = ""
 
 
 class Ingest(_Frozen):
@@ -84,12 +98,16 @@ class Sink(_Frozen):
 
 
 class Settings(_Frozen):
-    """All of it. `data`: the folder for local state. `salt`: the secret that makes node hashes unguessable."""
+    """All of it. `sources`, `triggers`: names of the topics `events.raw.<source>` and `triggers.<name>`.
+
+    `data`: the folder for local state. `salt`: the secret that makes node hashes unguessable.
+    """
 
     data: Path = Path("build/siyu")
     tenants: Annotated[tuple[Tenant, ...], Field(max_length=1_000)] = ()
     sources: tuple[Tenant, ...] = SOURCES
-    salt: SecretStr = SecretStr("")
+    triggers: tuple[Tenant, ...] = TRIGGERS
+    salt: Annotated[SecretStr, AfterValidator(_short_enough)] = SecretStr("")
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     kafka: Kafka = Kafka()
@@ -115,17 +133,27 @@ def read_settings(file: Path | None, environment: Mapping[str, str] = os.environ
     Raises:
         InvalidSettings: the file is missing or no TOML, or a value is unknown or out of range.
     """
-    try:
-        values = tomllib.loads(file.read_text()) if file is not None else {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InvalidSettings(f"{file}: {error}") from error
+    values = _of_file(file) if file is not None else {}
     for name, text in sorted(environment.items()):
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).partition("__")[0].lower() in _TOP:
-            _put(values, name.removeprefix(PREFIX).lower().split("__"), text)
+        if name.startswith(PREFIX) and name != _OF_TESTS:
+            _put(values, name, text)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise InvalidSettings("; ".join(_sentence(problem) for problem in error.errors())) from error
+
+
+def _of_file(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSettings(f"{file}: {error}") from error
+    for place, part in (("", values), *((f"{name}.", part) for name, part in values.items() if isinstance(part, dict))):
+        for name in _SECRETS:
+            if name in part:
+                variable = f"{PREFIX}{place}{name}".upper().replace(".", "__")
+                raise InvalidSettings(f"{file}: {place}{name} is a secret: set {variable} or {variable}_FILE instead")
+    return values
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
@@ -145,17 +173,25 @@ def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, str]]:
             yield key, ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-_TOP = {*Settings.model_fields, "salt_file"}
-_LISTS = {"tenants", "sources"}
+_LISTS = {"tenants", "sources", "triggers"}
 
 
-def _put(values: dict[str, Any], path: list[str], text: str) -> None:
-    *parents, last = path
+def _put(values: dict[str, Any], variable: str, text: str) -> None:
+    *parents, last = variable.removeprefix(PREFIX).lower().split("__")
     for parent in parents:
         values = values.setdefault(parent, {})
-    if last.endswith("_file") and last != "ca_file":
-        last, text = last.removesuffix("_file"), Path(text).read_text().strip()
+        if not isinstance(values, dict):
+            raise InvalidSettings(f"{variable}: {parent} is no group of settings")
+    if last.removesuffix("_file") in _SECRETS and last.endswith("_file"):
+        last, text = last.removesuffix("_file"), _secret(variable, Path(text))
     values[last] = [part.strip() for part in text.split(",") if part.strip()] if last in _LISTS else text
+
+
+def _secret(variable: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise InvalidSettings(f"{variable}: {file} can't be read: {error.strerror}") from error
 
 
 def _sentence(problem: Any) -> str:

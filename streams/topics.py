@@ -16,6 +16,7 @@ COMMANDS = "identity.commands"
 CONTROL = "control"
 CHANGES = "identity.changes"
 DECISIONS = "decisions"
+TRIGGERS = "triggers."
 REVOKED = "triggers.revoked"
 COUPON = "triggers.coupon"
 JOURNAL = "siyu.internal.journal"
@@ -59,8 +60,9 @@ def all_topics(settings: Settings) -> list[Topic]:
     big = {"max.message.bytes": str(2 * MAX_RECORD_BYTES)}
     raw = [Topic(RAW + source, kafka.raw_partitions, big | stamped) for source in settings.sources]
     entries = [Topic(name, 1, big | stamped) for name in ENTRY_SUBJECTS]
-    public = [Topic(name, kafka.shards, dict(big)) for name in (DEADLETTER, CHANGES, DECISIONS, REVOKED, COUPON)]
-    forever = {"retention.ms": "-1"}
-    internal = [Topic(JOURNAL, kafka.shards, big | forever), Topic(RESOLVED, kafka.shards, dict(big))]
+    sent = [TRIGGERS + name for name in settings.triggers]
+    public = [Topic(name, kafka.shards, dict(big)) for name in (DEADLETTER, CHANGES, DECISIONS, REVOKED, *sent)]
+    kept = {"retention.ms": str(kafka.journal_days * 86_400_000 or -1)}
+    internal = [Topic(JOURNAL, kafka.shards, big | kept), Topic(RESOLVED, kafka.shards, dict(big))]
     changelog = Topic(CHANGELOG, kafka.shards, big | {"cleanup.policy": "delete", "retention.ms": "-1"})
     return [*raw, *entries, *public, *internal, changelog]

@@ -50,25 +50,25 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Runs it; 0 where it ran, whatever it found."""
     from streams.cli.recorded import Recording  # noqa: PLC0415 loads Arrow
 
-    rules = _rules(arguments.rules) if arguments.rules else None
-    other = _rules(arguments.compare) if arguments.compare else None
+    rules = _rules(arguments.rules, settings) if arguments.rules else None
+    other = _rules(arguments.compare, settings) if arguments.compare else None
     out = _emptied(arguments.out)
     recording = Recording(arguments.events, settings, tuple(arguments.tenant or ()), arguments.settle)
-    summary = _fold(recording, rules, out, settings, stored=True)
+    summary = _fold(recording, rules, out, stored=True)
     if other is not None:
         with ExitStack() as stack:
             beside = out / "compared"
             stack.callback(shutil.rmtree, beside, ignore_errors=True)
             beside.mkdir()
-            _fold(recording, other, beside, settings, stored=False)
+            _fold(recording, other, beside, stored=False)
             summary["compare"] = _compare(out, beside)
     (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(summary, ensure_ascii=False))
     return 0
 
 
-def _rules(folder: Path) -> dict[str, str]:
-    from streams.rules.book import compile_rule  # noqa: PLC0415
+def _rules(folder: Path, settings: Settings) -> dict[str, str]:
+    from streams.rules.book import Known, compile_rule  # noqa: PLC0415
     from streams.rules.spec import InvalidRule  # noqa: PLC0415
 
     files = sorted(folder.glob("*.yaml"))
@@ -78,7 +78,7 @@ def _rules(folder: Path) -> dict[str, str]:
     for path in files:
         texts[path.stem] = path.read_text(encoding="utf-8")
         try:
-            compile_rule(texts[path.stem])
+            compile_rule(texts[path.stem], Known(settings.sources, settings.triggers))
         except InvalidRule as error:
             raise Failure(f"{path}: {error}") from error
     return texts
@@ -92,19 +92,13 @@ def _emptied(out: Path) -> Path:
     return out
 
 
-def _fold(
-    recording: Any, rules: dict[str, str] | None, out: Path, settings: Settings, *, stored: bool
-) -> dict[str, Any]:
+def _fold(recording: Any, rules: dict[str, str] | None, out: Path, *, stored: bool) -> dict[str, Any]:
     from streams.cli.results import Results  # noqa: PLC0415
 
     with Results(out, stored=stored) as results:
-        for shard, outputs in recording.fold(rules, _salt(settings), results.dead_letter):
+        for shard, outputs in recording.fold(rules, results.dead_letter):
             results.take(shard, outputs)
         return results.summary()
-
-
-def _salt(settings: Settings) -> bytes:
-    return settings.salt.get_secret_value().encode()
 
 
 def _compare(ours: Path, other: Path) -> dict[str, int]:

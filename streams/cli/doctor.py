@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from confluent_kafka import Producer
+
 from schemas.registry import RegistryUnavailable, UnknownSchema
 from sinks.migrations.runner import State, status
 from sinks.sink import SinkUnavailable
@@ -23,7 +25,8 @@ from streams.cli.query import answer_of
 from streams.cli.tables import print_json
 from streams.settings import Settings
 from streams.topics import all_topics
-from streams.worker.clients import BrokerUnavailable, admin, register, registry_of
+from streams.worker.clients import BrokerUnavailable, admin, producer_config, register, registry_of
+from streams.worker.control import declare_sources
 from streams.worker.topics import create, differences, misconfigured, standing
 
 NAME = "doctor"
@@ -44,7 +47,7 @@ class Finding(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whether to make what is missing."""
-    parser.add_argument("--create", action="store_true", help="make missing topics, and register our schemas")
+    parser.add_argument("--create", action="store_true", help="make missing topics, register schemas, declare sources")
     add_json(parser)
 
 
@@ -53,6 +56,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.create:
         create(settings)
         register(settings)
+        declare_sources(settings, Producer(producer_config(settings.kafka)), registry_of(settings))
     bad = 0
     for finding in findings(settings):
         bad += not finding.good

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from streams.rules.book import Compiled, compile_rule
+from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.spec import Absence, Channel, InvalidRule, Rule, Send, When
 
 Place = tuple[str | int, ...]
@@ -35,14 +35,14 @@ class Fault(NamedTuple):
     sentence: str
 
 
-def lint(text: str) -> Compiled | list[Fault]:
+def lint(text: str, known: Known = USUAL) -> Compiled | list[Fault]:
     """The rule of this text, or what is wrong with it."""
     node = _composed(text)
     if isinstance(node, Fault):
         return [node]
     twice = list(_repeated(node))
     try:
-        compiled = compile_rule(text)
+        compiled = compile_rule(text, known)
     except InvalidRule as error:
         return sorted({*twice, *_faults(error, node)})
     except (ValueError, TypeError, RecursionError) as error:

@@ -51,6 +51,8 @@ _KNOWN = (
     ("streams.worker.clients", "BrokerUnavailable"),
     ("streams.worker.control", "NotAnswered"),
     ("streams.worker.servers.process", "ServerUnavailable"),
+    ("streams.worker.stack", "WorkerEnded"),
+    ("bench.player", "NotPlayed"),
     ("schemas.confluent", "Refused"),
     ("schemas.registry", "RegistryUnavailable"),
     ("schemas.registry", "UnknownSchema"),

@@ -23,6 +23,7 @@ from streams.journal.frame import Partition, decode_frame
 from streams.journal.recording import NoRecording, read
 from streams.settings import Settings
 from streams.topics import RAW
+from streams.worker.config import engine_config
 
 HOUR_MS = 3_600_000
 
@@ -42,9 +43,9 @@ class Recording:
         self._settle_ms = round(settle_hours * HOUR_MS)
         self._is_journal = bool(journals)
 
-    def fold(self, rules: Mapping[str, str] | None, salt: bytes, letter: Callable[[DeadLetter], None]) -> Folded:
+    def fold(self, rules: Mapping[str, str] | None, letter: Callable[[DeadLetter], None]) -> Folded:
         """Outputs by shard. Raises Failure for a file that can't be taken."""
-        config = EngineConfig(salt, self._settings.engine.dedup_window_ms, sources=self._settings.sources)
+        config = engine_config(self._settings)
         return self._fold_journal(rules, config) if self._is_journal else self._fold_lines(rules, config, letter)
 
     def _fold_journal(self, rules: Mapping[str, str] | None, config: EngineConfig) -> Folded:

@@ -19,7 +19,7 @@ from streams.cli.arguments import add_action, add_json
 from streams.cli.failure import Failure
 from streams.cli.linting import Fault, lint
 from streams.cli.tables import print_json
-from streams.rules.book import EVERY_TENANT
+from streams.rules.book import EVERY_TENANT, Known
 from streams.rules.spec import Rule
 from streams.settings import Settings
 from streams.worker.clients import producer_config, registry_of
@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when all files are good (and published), else 1."""
-    linted, faulty = _lint_all(arguments.files, arguments.json)
+    known = Known(settings.sources, settings.triggers)
+    linted, faulty = _lint_all(arguments.files, known, arguments.json)
     if arguments.action == "lint":
         _tell(linted, arguments.json)
         return 1 if faulty else 0
@@ -65,13 +66,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return _apply(linted, arguments, settings)
 
 
-def _lint_all(files: Sequence[Path], as_json: bool) -> tuple[list[Linted], int]:
+def _lint_all(files: Sequence[Path], known: Known, as_json: bool) -> tuple[list[Linted], int]:
     """Good files, and the number of the others, whose faults are printed."""
     linted: list[Linted] = []
     names: dict[str, Path] = {}
     faulty = 0
     for path in files:
-        found = _lint_file(path, names)
+        found = _lint_file(path, known, names)
         if isinstance(found, Linted):
             linted.append(found)
             continue
@@ -80,14 +81,14 @@ def _lint_all(files: Sequence[Path], as_json: bool) -> tuple[list[Linted], int]:
     return linted, faulty
 
 
-def _lint_file(path: Path, names: dict[str, Path]) -> Linted | list[Fault]:
+def _lint_file(path: Path, known: Known, names: dict[str, Path]) -> Linted | list[Fault]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         return [Fault(1, f"can't be read: {error.strerror}")]
     except UnicodeDecodeError:
         return [Fault(1, "not UTF-8 text")]
-    found = lint(text)
+    found = lint(text, known)
     if isinstance(found, list):
         return found
     name = found.rule.rule

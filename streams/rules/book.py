@@ -5,10 +5,9 @@ In: rule texts from the journal. Out: compiled rules. Never: a file; a rule that
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from schemas.records import SOURCES
+from schemas.records import SOURCES, TRIGGERS
 from streams.journal.clock import ALL, EVENT_TOPICS
 from streams.journal.tables import Tables
 from streams.rules.conditions import Condition, compile_condition
@@ -26,35 +25,61 @@ class Compiled:
     group: str
 
 
-def compile_rule(text: str, sources: Collection[str] = SOURCES) -> Compiled:
-    """The rule of this text; it may wait for these sources.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a rule may name: sources to wait for, and triggers to send."""
+
+    sources: tuple[str, ...] = SOURCES
+    triggers: tuple[str, ...] = TRIGGERS
+
+
+USUAL = Known()
+
+
+def compile_rule(text: str, known: Known | None = USUAL) -> Compiled:
+    """The rule of this text; None for one that was taken before: what is known now doesn't matter to it.
 
     Raises:
-        InvalidRule: it does not parse or its condition does not.
+        InvalidRule: it does not parse or its condition does not, or it names what is not known.
     """
     rule = parse_rule(text)
     absence = rule.when.absence
     if absence.after in absence.of:
         raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
-    if unknown := sorted(set(absence.waits_for) - set(sources)):
-        raise InvalidRule(f"when.absence.waits_for: no source is named {unknown[0]}; there are {', '.join(sources)}")
+    if known is not None:
+        _assert_known(rule, known)
     topics = sorted({EVENT_TOPICS + source for source in absence.waits_for})
     return Compiled(rule, compile_condition(absence.where), ",".join(topics) or ALL)
+
+
+def _assert_known(rule: Rule, known: Known) -> None:
+    if unknown := sorted(set(rule.when.absence.waits_for) - set(known.sources)):
+        there = ", ".join(known.sources)
+        raise InvalidRule(f"when.absence.waits_for: no source is named {unknown[0]}; there are {there}")
+    if rule.send.topic.removeprefix("triggers.") not in known.triggers:
+        there = ", ".join(f"triggers.{name}" for name in known.triggers)
+        raise InvalidRule(f"send.topic: there is no topic {rule.send.topic}; there are {there}")
 
 
 class Book:
     """Rows `tenant␟rule` → text. A rule for tenant "*" is in force for every tenant that has none of that name."""
 
-    def __init__(self, tables: Tables, sources: Collection[str] = SOURCES) -> None:
-        self._sources = sources
+    def __init__(self, tables: Tables, known: Known = USUAL) -> None:
+        self._known = known
         self._rows = tables.table("rules")
-        self._rules: dict[str, Compiled] = {key: compile_rule(text, sources) for key, text in self._rows.items()}
+        self._rules: dict[str, Compiled] = {key: compile_rule(text, None) for key, text in self._rows.items()}
         self._listening: dict[tuple[str, str], tuple[Compiled, ...]] = {}
 
     def apply(self, tenant: str, text: str) -> Compiled:
-        """Puts a rule in force, in place of the one of that name. Raises InvalidRule and changes nothing."""
-        compiled = compile_rule(text, self._sources)
+        """Puts a rule in force, in place of the one of that name, unless that one has a higher version.
+
+        Raises InvalidRule and changes nothing.
+        """
+        compiled = compile_rule(text, self._known)
         key = f"{tenant}\x1f{compiled.rule.rule}"
+        before = self._rules.get(key)
+        if before is not None and before.rule.version > compiled.rule.version:
+            raise InvalidRule(f"version: {before.rule.version} is in force, {compiled.rule.version} is older")
         self._rules[key] = compiled
         self._rows.put(key, text)
         self._listening.clear()

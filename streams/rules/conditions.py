@@ -32,8 +32,8 @@ FIELDS = (
 """What a condition may name of an event; `properties` is a map of text."""
 
 _TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
-_EVENT = re.compile(r"\bevent\b")
-_FIELD = re.compile(r"\bevent\s*\.\s*(\w+)")
+_EVENT = re.compile(r"(?<![\w.])event\b")
+_FIELD = re.compile(r"(?<![\w.])event\s*\.\s*(\w+)")
 
 Condition = Callable[[Mapping[str, Any]], bool]
 

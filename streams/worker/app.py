@@ -8,6 +8,7 @@ declaration, no standby tables, small stream buffers since frames are big, and m
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -43,39 +44,45 @@ def frame_app(name: str, kafka: Kafka, topic: str, work: Callable[[int], Work], 
         consumer_max_fetch_size=2 * MAX_RECORD_BYTES,
         consumer_auto_offset_reset="earliest",
     )
-    _wire(app, topic, Lanes(app, name, topic, work, batching))
+    _wire(app, topic, Lanes(name, work, batching))
     return app
 
 
 class Lanes:
-    """The lanes of the partitions that this worker owns."""
+    """The lanes of the partitions that this worker owns: opened when they are assigned, closed when they go.
 
-    def __init__(self, app: Any, name: str, topic: str, work: Callable[[int], Work], batching: Batching) -> None:
-        self._app = app
+    A frame of another partition is stale: it is left alone, unacknowledged, and its owner gets it from Kafka.
+    """
+
+    def __init__(self, name: str, work: Callable[[int], Work], batching: Batching) -> None:
         self._name = name
-        self._topic = topic
         self._work = work
         self._batching = batching
         self._lanes: dict[int, Lane] = {}
+        self._ended = False
+
+    def open(self, partitions: set[int]) -> None:
+        """Opens the lanes of these partitions, unless this worker is ending."""
+        for partition in sorted(partitions - set(self._lanes)) if not self._ended else ():
+            name = f"{self._name}/{partition}"
+            self._lanes[partition] = Lane(name, self._work(partition), self._batching, lambda: len(self._lanes))
 
     async def put(self, event: Any) -> None:
-        """Takes an event to its partition's lane, which is opened by its first one."""
+        """Takes an event to its partition's lane; waits while that is full."""
         message = event.message
         lane = self._lanes.get(message.partition)
-        if lane is None:
-            lane = self._lanes[message.partition] = self._open(message.partition)
-        await lane.put(Item(message.offset, message.value, event))
+        if lane is not None:
+            await lane.put(Item(message.offset, message.value, event))
 
-    def _open(self, partition: int) -> Lane:
-        async def seek(offset: int) -> None:
-            await self._app.consumer.seek(TP(self._topic, partition), offset)
+    async def close(self, partitions: set[int]) -> None:
+        """Closes the lanes of these partitions, all at once."""
+        going = [self._lanes.pop(partition) for partition in partitions & set(self._lanes)]
+        await asyncio.gather(*(lane.close() for lane in going))
 
-        return Lane(f"{self._name}/{partition}", self._work(partition), self._batching, seek, lambda: len(self._lanes))
-
-    async def close(self, partitions: set[int] | None = None) -> None:
-        """Closes the lanes of these partitions, or all."""
-        for partition in list(self._lanes) if partitions is None else partitions & set(self._lanes):
-            await self._lanes.pop(partition).close()
+    async def end(self) -> None:
+        """Closes all lanes for good."""
+        self._ended = True
+        await self.close(set(self._lanes))
 
 
 def _wire(app: Any, topic: str, lanes: Lanes) -> None:
@@ -83,14 +90,18 @@ def _wire(app: Any, topic: str, lanes: Lanes) -> None:
         async for event in stream.noack().events():
             await lanes.put(event)
 
+    async def take(app: Any, assigned: set[TP], **_: Any) -> None:
+        lanes.open({tp.partition for tp in assigned if tp.topic == topic})
+
     async def let_go(app: Any, revoked: set[TP], **_: Any) -> None:
         await lanes.close({tp.partition for tp in revoked if tp.topic == topic})
 
     async def end(app: Any, **_: Any) -> None:
-        await lanes.close()
+        await lanes.end()
 
     raw = app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw")
     app.agent(raw, concurrency=1)(frames)
+    app.on_partitions_assigned.connect(take)
     app.on_partitions_revoked.connect(let_go)
     app.on_before_shutdown.connect(end)
 

@@ -124,7 +124,9 @@ def _server_registry(settings: Settings) -> ConfluentRegistry:
     named = settings.registry
     topics = {RAW + source: "behaviour_event" for source in settings.sources} | dict(TOPICS)
     try:
-        return ConfluentRegistry(named.url, named.username, named.password.get_secret_value(), topics=topics)
+        return ConfluentRegistry(
+            named.url, named.username, named.password.get_secret_value(), ca_file=named.ca_file or None, topics=topics
+        )
     except ValueError as error:
         raise InvalidSettings(f"registry.url: {error}") from error
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import yaml
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
-from schemas.codec import encode
+from schemas.codec import decode_one, encode
 from schemas.records import Control
 from schemas.registry import Registry
 from streams.ingest.regroup import shard_of
@@ -23,7 +24,7 @@ from streams.journal.frame import decode_frame
 from streams.rules.book import EVERY_TENANT
 from streams.settings import Settings
 from streams.topics import CONTROL, JOURNAL, RAW
-from streams.worker.clients import BrokerUnavailable, Record, admin, follow, sentence
+from streams.worker.clients import BrokerUnavailable, Record, admin, follow, read, sentence
 
 _OFFSETS: Any = OffsetSpec  # its methods have no types
 _LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
@@ -88,6 +89,34 @@ def publish_sources(settings: Settings, producer: Producer, registry: Registry, 
     """
     text = sources_text(first_offsets(settings, [RAW + source for source in settings.sources]))
     return publish_control(producer, registry, kind="sources", name="sources", text=text, time_ms=time_ms)
+
+
+def declare_sources(settings: Settings, producer: Producer, registry: Registry) -> bool:
+    """Publishes the source set if the last one that was published has other members; whether it did.
+
+    Raises BrokerUnavailable.
+    """
+    starts = first_offsets(settings, [RAW + source for source in settings.sources])
+    if _declared(settings, registry) == set(starts):
+        return False
+    publish_control(producer, registry, kind="sources", name="sources", text=sources_text(starts))
+    return True
+
+
+def _declared(settings: Settings, registry: Registry) -> set[tuple[str, int]]:
+    """The members of the last source set on `control`."""
+    last: set[tuple[str, int]] = set()
+    for record in read(settings, CONTROL, first_of(settings, CONTROL)):
+        with suppress(ValueError):
+            control = decode_one(record.value, registry, "control")
+            if control["kind"] == "sources":
+                last = {(member["topic"], member["partition"]) for member in yaml.safe_load(control["text"])["sources"]}
+    return last
+
+
+def first_of(settings: Settings, topic: str) -> dict[int, int]:
+    """The first offset of each partition of one topic. Raises BrokerUnavailable."""
+    return {partition: start for (_, partition), start in first_offsets(settings, [topic]).items()}
 
 
 def sources_text(starts: Mapping[tuple[str, int], int]) -> str:

@@ -7,22 +7,25 @@ Never: a frame folded twice into the state, or an acknowledgement before the com
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.registry import Registry
-from streams.engine import Engine, EngineConfig, Outputs
+from streams.engine import Engine, Outputs
 from streams.journal.frame import Frame, decode_frame
 from streams.settings import Settings
-from streams.topics import CHANGELOG
+from streams.topics import CHANGELOG, JOURNAL
 from streams.worker.clients import consumer_config
-from streams.worker.lane import Item
+from streams.worker.config import engine_config
+from streams.worker.lane import Abandoned, Item
 from streams.worker.output import Output
 from streams.worker.state.changelog import Commit
+from streams.worker.state.log import Log
 from streams.worker.state.restore import restore
 from streams.worker.state.store import Position, RocksStore, Store, StoreLocked
 from streams.worker.telemetry import Telemetry
@@ -30,6 +33,8 @@ from streams.worker.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 _LOCK_PATIENCE_S = 30.0
+_OF_SHARD = ("siyu_timers_pending", "siyu_state_entries", "siyu_progress_timestamp_seconds")
+"""Gauges that the next owner tells from now on."""
 
 
 class Fold:
@@ -43,22 +48,35 @@ class Fold:
         self._store: Store | None = None
         self._output: Output | None = None
         self._engine: Engine | None = None
+        self._stopping = threading.Event()
+        self._journal = Log(settings, JOURNAL, shard, self.number)
 
     def open(self) -> int:
-        """Fences the last owner, restores the rows; the next journal offset to fold."""
-        kafka = self._settings.kafka
-        self._output = Output(self._shard, kafka, self._registry)
-        self._store = _opened(self._settings.data / "state" / f"shard-{self._shard:04d}")
-        consumer = Consumer(
-            consumer_config(kafka, f"siyu-restore-{self._shard}")
-            | {"isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False}
-        )
-        tables, position = restore(self._store, consumer, TopicPartition(CHANGELOG, self._shard))
-        salt = self._settings.salt.get_secret_value().encode()
-        config_of_fold = EngineConfig(salt, self._settings.engine.dedup_window_ms, sources=self._settings.sources)
+        """Fences the last owner, restores the rows; the next journal offset to fold.
+
+        Raises Abandoned when it is to stop, OtherLog where the state is of another journal than the one that is there.
+        """
+        self._output = Output(self._shard, self._settings.kafka, self._registry)
+        folder = self._settings.data / "state" / f"shard-{self._shard:04d}"
+        self._store = _opened(folder, self._stopping)
+        tables, position = restore(self._store, self._reader(), TopicPartition(CHANGELOG, self._shard), self._stopping)
+        self._journal.assert_reaches(position.journal)
+        config_of_fold = engine_config(self._settings)
         self._engine = Engine(self._shard, config_of_fold, tables)
+        self._measure_state(self._engine.clock.now)
         log.info("shard %d folds from journal offset %d", self._shard, position.journal)
         return position.journal
+
+    def _reader(self) -> Consumer:
+        return Consumer(consumer_config(self._settings.kafka, f"siyu-restore-{self._shard}", enable_partition_eof=True))
+
+    def number(self, item: Item) -> int:
+        """Offsets of the journal have no gaps: nobody writes it in transactions, and it is not compacted."""
+        return item.offset
+
+    def missed(self, wanted: int, last: Item) -> Iterator[Sequence[Item]]:
+        """Reads these frames of the journal."""
+        return self._journal.batches(wanted, last, self._settings.engine.commit_bytes, self._stopping)
 
     def process(self, items: Sequence[Item]) -> None:
         """Folds a batch of frames and commits what came of it."""
@@ -101,10 +119,13 @@ class Fold:
         telemetry.set("siyu_progress_timestamp_seconds", progress_ms / 1000, shard=shard)
 
     def stop(self) -> None:
-        """A commit ends by itself, within the broker's time limit."""
+        """Gives up opening and catching up; a commit ends by itself, within the broker's time limit."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Lets the next owner in."""
+        for name in _OF_SHARD:
+            self._telemetry.forget(name, shard=self._shard)
         if self._output is not None:
             self._output.close()
         if self._store is not None:
@@ -128,7 +149,7 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
             telemetry.observe("siyu_event_to_decision_seconds", latency_ms / 1000)
 
 
-def _opened(folder: Path, patience_s: float = _LOCK_PATIENCE_S, sleep: Callable[[float], None] = time.sleep) -> Store:
+def _opened(folder: Path, stopping: threading.Event, patience_s: float = _LOCK_PATIENCE_S) -> Store:
     """The store of this folder, as soon as its last owner has let go of it."""
     gives_up = time.monotonic() + patience_s
     while True:
@@ -137,4 +158,5 @@ def _opened(folder: Path, patience_s: float = _LOCK_PATIENCE_S, sleep: Callable[
         except StoreLocked:
             if time.monotonic() > gives_up:
                 raise
-            sleep(0.1)
+            if stopping.wait(0.1):
+                raise Abandoned from None

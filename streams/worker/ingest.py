@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from schemas.records import Reason
 from schemas.registry import Registry
 from streams.ingest.align import Aligner, Cut
 from streams.ingest.fuse import Fuse
 from streams.ingest.intake import ENTRY, HEARTBEAT, ROW, Batch, Intake
+from streams.ingest.record import VALUE_OF, RawRecord
 from streams.ingest.validate import Limits
-from streams.journal.frame import Partition
+from streams.journal.frame import Partition, RawRange
 from streams.settings import Settings
+from streams.topics import MAX_RECORD_BYTES
 from streams.worker.clients import producer_config
 from streams.worker.reader import Listener, Reader
 from streams.worker.sender import Sender
@@ -27,6 +30,7 @@ from streams.worker.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 _READ = 10_000
+_FRAME_BYTES = MAX_RECORD_BYTES // 2
 _REFUSALS = frozenset(Reason)
 
 
@@ -43,7 +47,8 @@ class Ingest:
         self._aligner = Aligner(settings.ingest.patience_ms, 4 * settings.ingest.max_rows)
         self._intake = Intake(registry, frozenset(settings.tenants), Limits(), settings.kafka.shards)
         self._fuse = Fuse()
-        self._sender = Sender(producer_config(settings.kafka), registry)
+        # A frame that can't be delivered holds all that follow it: a gap in the journal would stop its shard for good.
+        self._sender = Sender(producer_config(settings.kafka, enable_gapless_guarantee=True), registry)
         self._mine: set[Partition] = set()
         self._asked_ms = 0
         self._reader = Reader(settings, Listener(self._assigned, self._revoked))
@@ -63,7 +68,8 @@ class Ingest:
         self._aligner.add(records, _wall_ms())
         self._ask_ends({record.of for record in records})
         while (cut := self._aligner.cut(_wall_ms(), self._settings.max_rows)) is not None:
-            self._journal(cut)
+            for part in parts(cut, _FRAME_BYTES):
+                self._journal(part)
             if len(cut.records) < self._settings.max_rows:
                 break
         self._reader.pause(self._aligner.paused())
@@ -122,6 +128,29 @@ class Ingest:
         for part in parts:
             self._mine.discard(part)
             self._aligner.revoke(part)
+
+
+def parts(cut: Cut, max_bytes: int) -> Iterator[Cut]:
+    """The cut as cuts of at most so many raw bytes, or of one record, so that each frame fits a record of Kafka."""
+    bounds = _bounds(cut.records, max_bytes)
+    starts = {part.of: part.start for part in cut.ranges}
+    for begin, end in pairwise(bounds):
+        left = cut.records[end:]
+        upto = {record.of: record.offset for record in reversed(left)}
+        ranges = tuple(RawRange(*part.of, starts[part.of], upto.get(part.of, part.end)) for part in cut.ranges)
+        starts = {part.of: part.end for part in ranges}
+        yield Cut(cut.records[begin:end], ranges, () if left else cut.progress, cut.fetched_ms)
+
+
+def _bounds(records: Sequence[RawRecord], max_bytes: int) -> list[int]:
+    bounds, size = [0], 0
+    for at, value in enumerate(map(VALUE_OF, records)):
+        length = len(value or b"")
+        if size + length > max_bytes and at > bounds[-1]:
+            bounds.append(at)
+            size = 0
+        size += length
+    return [*bounds, len(records)]
 
 
 def _wall_ms() -> int:

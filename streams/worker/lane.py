@@ -1,10 +1,12 @@
 """A lane: the frames of one partition, worked in batches beside the event loop, acknowledged in order when done.
 
-In: Faust events of one partition, in offset order. Out: their acknowledgement after the work is safe.
-Never: an acknowledgement of work that is not; two batches of one partition at once.
+In: Faust events of one partition. Out: their acknowledgement after the work is safe.
+Never: an acknowledgement of work that is not; two batches of one partition at once; a wait on a lane that is closed.
 
-Faust's committed offset is a hint: `Work.open` says where the work really stands, and the lane skips what is below
-and asks for a seek where Faust is ahead. A lane that fails ends the process: the frames come again elsewhere.
+What Faust gives is a hint: `Work.open` says where the work really stands. What is below is skipped. Where Faust is
+ahead (its committed offset is, or it lost frames) the work reads the partition by itself, up to where Faust is: a seek
+would not do, since Faust drops what lies below the highest offset that it has handed out, and goes on handing out what
+it had fetched. A lane that fails ends the process: the frames come again elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -26,7 +29,7 @@ class Abandoned(Exception):
 
 
 class Item(NamedTuple):
-    """One frame as it came: its offset in the partition, its bytes, and the Faust event to acknowledge."""
+    """One frame as it came: its offset in the partition, its bytes, and the Faust event to acknowledge, if any."""
 
     offset: int
     value: bytes
@@ -34,16 +37,22 @@ class Item(NamedTuple):
 
 
 class Work(Protocol):
-    """What a lane does with its frames. Called from one thread at a time; may block."""
+    """What a lane does with its frames. Called from one thread, `stop` excepted; may block."""
 
-    def open(self) -> int | None:
-        """Gets ready; the offset of the first frame that is wanted, None to take what comes."""
+    def open(self) -> int:
+        """Gets ready; the number of the first frame that is wanted."""
+
+    def number(self, item: Item) -> int:
+        """The frame's number: they have no gaps, though offsets may."""
 
     def process(self, items: Sequence[Item]) -> None:
         """Works a batch; when it returns, the batch is safe. An exception ends the process."""
 
+    def missed(self, wanted: int, last: Item) -> Iterator[Sequence[Item]]:
+        """Batches of all frames from number `wanted` to `last`, read by ourselves."""
+
     def stop(self) -> None:
-        """Asks a batch under way to end soon, done or by raising `Abandoned`. Called from another thread."""
+        """Asks what is under way to end soon, done or by raising `Abandoned`. Called from another thread."""
 
     def close(self) -> None:
         """Lets the next owner in. Whatever was not processed is not lost: it was not acknowledged."""
@@ -66,92 +75,115 @@ class Batching:
         return max(self.wait_s, lanes * self.lane_s)
 
 
+def end_process() -> None:
+    """Ends this process at once, the log written: no other lane or service gets to acknowledge anything."""
+    logging.shutdown()
+    os._exit(EXIT_FAULT)
+
+
 class Lane:
-    """One partition's lane. `seek` moves the consumer to an offset of the partition, `lanes` counts the worker's."""
+    """One partition's lane, and its thread; it opens the work at once. `lanes` counts the worker's lanes."""
 
     def __init__(
         self,
         name: str,
         work: Work,
         batching: Batching,
-        seek: Callable[[int], Awaitable[None]],
         lanes: Callable[[], int] = lambda: 1,
+        end: Callable[[], None] = end_process,
     ) -> None:
         self._name = name
         self._work = work
         self._batching = batching
-        self._seek = seek
         self._lanes = lanes
+        self._end = end
         self._queue: asyncio.Queue[Item] = asyncio.Queue(batching.queue)
-        self._wanted: int | None = None
-        self._dropped = -1
+        self._wanted = 0
+        self._closing = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._task = asyncio.create_task(self._run(), name=name)
 
     async def put(self, item: Item) -> None:
-        """Hands in a frame; waits while the lane is full."""
-        await self._queue.put(item)
+        """Hands in a frame; waits while the lane is full. A lane that is closed takes it and does nothing."""
+        if not self._closing:
+            await self._queue.put(item)
 
     async def close(self) -> None:
-        """Ends the lane after the batch under way."""
+        """Ends the lane after the batch under way, and lets go whoever waits in `put`."""
+        self._closing = True
         self._work.stop()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=False)
+        while not self._queue.empty():
+            self._queue.get_nowait()
 
     async def _run(self) -> None:
         try:
-            self._wanted = await _finish(self._work.open)
-            while True:
-                batch = await self._batch()
-                if batch:
-                    await _finish(self._work.process, batch)
-                    for item in batch:
-                        item.event.ack()
-        except (asyncio.CancelledError, Abandoned):
-            await asyncio.to_thread(self._work.close)
+            try:
+                await self._work_on()
+            except (asyncio.CancelledError, Abandoned):
+                await self._finish(self._work.close)
         except BaseException:
             log.exception("%s failed; ending this worker, its frames will be worked again", self._name)
-            logging.shutdown()
-            os._exit(EXIT_FAULT)
+            self._end()
+
+    async def _work_on(self) -> None:
+        self._wanted = await self._finish(self._work.open)
+        while True:
+            batch = await self._batch()
+            await self._finish(self._process, batch)
+            for item in batch:
+                item.event.ack()
 
     async def _batch(self) -> list[Item]:
         loop = asyncio.get_running_loop()
-        batch = await self._wanted_of(await self._queue.get())
+        batch = [await self._queue.get()]
         closes = loop.time() + self._batching.wait_of(self._lanes())
-        size = sum(len(item.value) for item in batch)
-        while size < self._batching.max_bytes and loop.time() < closes:
-            try:
-                item = await asyncio.wait_for(self._queue.get(), closes - loop.time())
-            except TimeoutError:
-                break
-            batch += await self._wanted_of(item)
-            size += len(item.value)
+        size = len(batch[0].value)
+        try:
+            async with asyncio.timeout_at(closes):
+                while size < self._batching.max_bytes:
+                    batch.append(await self._queue.get())
+                    size += len(batch[-1].value)
+        except TimeoutError:
+            pass
         return batch
 
-    async def _wanted_of(self, item: Item) -> list[Item]:
-        wanted = self._wanted
-        if wanted is None or item.offset == wanted:
-            self._wanted = None if wanted is None else item.offset + 1
-            self._dropped = -1
-            return [item]
-        if item.offset < wanted:
-            item.event.ack()
-            return []
-        await self._go_back(item, wanted)
-        return []
+    def _process(self, batch: Sequence[Item]) -> None:
+        """In the lane's thread: what is wanted of the batch, and before it what Faust passed over."""
+        fresh = _rising([(self._work.number(item), item) for item in batch], self._wanted)
+        if not fresh:
+            return
+        end = fresh[-1][0] + 1
+        if end - self._wanted == len(fresh):
+            self._work.process([item for _, item in fresh])
+        else:
+            self._read_up_to(*fresh[-1])
+        self._wanted = end
 
-    async def _go_back(self, item: Item, wanted: int) -> None:
-        if self._dropped >= 0 and item.offset <= self._dropped:
-            raise LookupError(f"{self._name}: offset {wanted} is wanted, but its topic begins at {item.offset} now")
-        if self._dropped < 0:
-            await self._seek(wanted)
-        self._dropped = item.offset
+    def _read_up_to(self, number: int, last: Item) -> None:
+        log.info("%s reads frames %d to %d by itself: some were passed over", self._name, self._wanted, number)
+        for items in self._work.missed(self._wanted, last):
+            self._work.process(items)
+
+    async def _finish(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs work in the lane's thread; if the lane is cancelled meanwhile, waits until it is done all the same."""
+        task = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            failed = (await asyncio.gather(task, return_exceptions=True))[0]
+            if isinstance(failed, Exception) and not isinstance(failed, Abandoned):
+                log.warning("%s ends without its last batch: %s", self._name, failed)
+            raise
 
 
-async def _finish(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs work in a thread; if the lane is cancelled meanwhile, waits until the work is done all the same."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+def _rising(batch: Sequence[tuple[int, Item]], wanted: int) -> list[tuple[int, Item]]:
+    """The items from this number on, less those that came again."""
+    fresh: list[tuple[int, Item]] = []
+    for number, item in batch:
+        if number >= wanted:
+            fresh.append((number, item))
+            wanted = number + 1
+    return fresh

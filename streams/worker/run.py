@@ -67,7 +67,6 @@ def _engine(settings: Settings, telemetry: Telemetry) -> int:
 
 
 def _sink(settings: Settings, telemetry: Telemetry) -> int:
-    from sinks.batches import BlockSize  # noqa: PLC0415
     from sinks.migrations import runner  # noqa: PLC0415
     from sinks.serve import query_server  # noqa: PLC0415
     from sinks.urls import open_sink  # noqa: PLC0415
@@ -87,10 +86,9 @@ def _sink(settings: Settings, telemetry: Telemetry) -> int:
             stack.callback(reader.close)
             stack.enter_context(query_server(reader, settings.query_socket))
         batching = Batching(settings.sink.block_ms / 1000, settings.sink.block_bytes, queue=256)
-        size = BlockSize(settings.sink.block_rows)
 
         def work(shard: int) -> WriteFacts:
-            return WriteFacts(shard, database, lock, telemetry, size)
+            return WriteFacts(shard, settings, database, lock, telemetry)
 
         return _run_faust(frame_app("siyu-sink", settings.kafka, RESOLVED, work, batching))
 
@@ -103,7 +101,7 @@ def _run_faust(app: Any) -> int:
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 0
+        return EXIT_FAULT if ended.code else 0
     return 0
 
 

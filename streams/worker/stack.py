@@ -64,7 +64,7 @@ class Worker:
 
 @contextmanager
 def workers(settings: Settings, roles: Sequence[str], logs: Path) -> Iterator[list[Worker]]:
-    """One process for each of these roles; they are ended, in the order of the flow, when the block ends."""
+    """One process for each of these roles; they are ended when the block ends."""
     logs.mkdir(parents=True, exist_ok=True)
     started: list[Worker] = []
     try:
@@ -72,8 +72,7 @@ def workers(settings: Settings, roles: Sequence[str], logs: Path) -> Iterator[li
             started.append(start_worker(settings, role, port, logs / f"{number}-{role}.log"))
         yield started
     finally:
-        for worker in started:
-            _end(worker.process)
+        _end([worker.process for worker in started])
 
 
 def start_worker(settings: Settings, role: str, port: int, log: Path) -> Worker:
@@ -88,11 +87,14 @@ def start_worker(settings: Settings, role: str, port: int, log: Path) -> Worker:
     return Worker(role, process, port, log)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Asks all to end, then waits; whoever takes too long is killed, and loses nothing by it."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)  # does nothing to one that has ended
+    gives_up = time.monotonic() + _ENDS_WITHIN_S
+    for process in processes:
         try:
-            process.wait(_ENDS_WITHIN_S)
+            process.wait(max(0.1, gives_up - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -110,7 +110,7 @@ def test_the_same_traffic_from_json_lines_gives_the_same_triggers_and_persons(li
     write_jsonl(live.traffic, lines)
     recording = Recording([lines], live.settings, (), 30)
     rules = {path.stem: path.read_text() for path in RULES.glob("*.yaml")}
-    outputs = [found for _, found in recording.fold(rules, SALT, lambda letter: None)]
+    outputs = [found for _, found in recording.fold(rules, lambda letter: None)]
     fired = {record["trigger_id"] for found in outputs for to, _, _, record in found.public if to == COUPON}
     assert fired == {record["trigger_id"] for record in _records(live, COUPON)}
     assert _person_sets(outputs) == _person_sets([outputs for _, _, outputs in _folded(live)])

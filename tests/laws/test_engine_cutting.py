@@ -13,6 +13,7 @@ from streams.journal.clock import MissingRange
 from streams.journal.frame import Frame
 from tests.support.frames import by_topic, fold, part, public, size, tables
 from tests.support.journals import frames_of
+from tests.support.oracle import Line, Told
 from tests.support.profiles import law
 from tests.support.stories import Story, stories
 
@@ -33,6 +34,23 @@ def test_a_frame_for_every_line_gives_the_same_records_and_tables(story: Story) 
     _, lines = fold(frames_of(story.lines))
     assert by_topic(lines) == by_topic(whole)
     assert tables(lines) == tables(whole)
+
+
+@law
+@given(stories())
+def test_heartbeats_up_to_the_time_of_the_next_row_change_nothing(story: Story) -> None:
+    """So decisions follow from receive times, not from how often progress was told."""
+    told = [step for line in story.lines for step in _with_heartbeat(line)]
+    _, once = fold(story.frames)
+    _, beaten = fold(frames_of(told))
+    assert by_topic(beaten) == by_topic(once)
+    assert tables(beaten) == tables(once)
+
+
+def _with_heartbeat(line: Line) -> list[Line]:
+    if isinstance(line, Told):
+        return [line]
+    return [Told(tuple((name, 0, line.received) for name in line.read)), line]
 
 
 @law

@@ -83,7 +83,7 @@ def test_triggers_and_revocations_are_those_of_the_oracle(story: Story) -> None:
 def test_persons_are_the_connected_components_of_their_ids(story: Story) -> None:
     engine, _ = fold(story.frames)
     oracle = Oracle(story.lines, SALT)
-    last = len(story.lines) - 1
+    last = oracle.after(len(story.lines) - 1)
     persons = {oracle.one_id(last, min(person)): _joined(person) for person in oracle.persons(last)}
     assert person_sets(engine) == persons
 
@@ -99,8 +99,10 @@ def test_every_clock_is_the_least_progress_of_its_members_at_every_line(story: S
     oracle = Oracle(story.lines, SALT)
     for at, frame in enumerate(frames_of(story.lines)[: len(story.lines)]):
         engine.step(at, frame)
-        assert engine.clock.now == oracle.now(at)
-        assert _clocks(engine) == {group: oracle.clock(at, _waits_for(group)) for group in _clocks(engine)}
+        assert engine.clock.now == oracle.now(oracle.after(at))
+        assert _clocks(engine) == {
+            group: oracle.clock(oracle.after(at), _waits_for(group)) for group in _clocks(engine)
+        }
 
 
 def _clocks(engine: Engine) -> dict[str, int]:

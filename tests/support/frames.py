@@ -95,7 +95,8 @@ class Journal:
                 rows.append(_row(item, parts.index(item.on), self._take(item.on)))
             else:
                 offset = self._take(item.on)
-                put.append(Entry(len(rows), item.kind, parts.index(item.on), offset, item.at, item.record))
+                record = _named(item, offset)
+                put.append(Entry(len(rows), item.kind, parts.index(item.on), offset, item.at, record))
         ranges = tuple(RawRange(*part, at, self.mark(part)) for part, at in zip(parts, start, strict=True))
         progress = tuple(Progress(*part, self.mark(part), time) for part, time in (until or {}).items())
         self.frames.append(Frame(ranges, _batch(rows, EVENTS), _batch(ids, IDS), tuple(put), progress))
@@ -103,7 +104,7 @@ class Journal:
 
     def rule(self, text: str, tenant: str = "*") -> Journal:
         """A frame that declares the source set and puts a rule in force, at time 0."""
-        rules = {"control_id": "r", "tenant": tenant, "kind": "rules", "text": text}
+        rules = {"tenant": tenant, "kind": "rules", "text": text}
         return self.add(entries=[sources(*self.partitions), rules])
 
     def mark(self, part: Partition) -> int:
@@ -116,10 +117,19 @@ class Journal:
         return offset
 
 
+_ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
+
+
+def _named(said: Said, offset: int) -> dict[str, Any]:
+    """The record with an id of its own where the test gave it none."""
+    name = _ID_OF[said.kind]
+    return said.record | {name: said.record.get(name) or f"{said.kind}-{said.on.topic}-{offset}"}
+
+
 def sources(*members: Partition) -> dict[str, Any]:
     """The control that declares this source set."""
     text = "sources:" + "".join(f"\n- {{topic: {t}, partition: {p}, start: 0}}" for t, p in members)
-    return {"control_id": "s", "tenant": "*", "kind": "sources", "text": text if members else "sources: []"}
+    return {"tenant": "*", "kind": "sources", "text": text if members else "sources: []"}
 
 
 def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:

@@ -83,12 +83,12 @@ def _item(line: Item) -> Ev | Said:
 
 def rules(tenant: str, text: str) -> dict[str, Any]:
     """The control that puts this rule in force."""
-    return {"control_id": "r", "tenant": tenant, "kind": "rules", "text": text}
+    return {"tenant": tenant, "kind": "rules", "text": text}
 
 
 def _command(line: Commanded) -> dict[str, Any]:
     a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
-    return {"command_id": line.id, "tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received}
+    return {"tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received}
 
 
 def rule_text(rule: RuleText) -> str:

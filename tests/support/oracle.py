@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import accumulate
 
 import networkx as nx
 
@@ -41,7 +42,7 @@ class RuleText:
 
 @dataclass(frozen=True)
 class Item:
-    """A row of the journal. After it, every source in `read` has been read up to `received`."""
+    """A row of the journal. Before it is taken, every source in `read` has been read up to `received`."""
 
     received: int
     read: tuple[str, ...]
@@ -81,7 +82,6 @@ class Commanded(Item):
     """An operator linked two ids."""
 
     tenant: str
-    id: str
     ids: tuple[Id, Id]
 
 
@@ -121,13 +121,23 @@ class Outcome:
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-class Oracle:
-    """Answers about this journal."""
+def _steps(line: Line) -> list[Line]:
+    """A row tells the clock, and then is taken: two positions."""
+    return [line] if isinstance(line, Told) else [Told(tuple((name, 0, line.received) for name in line.read)), line]
 
-    def __init__(self, lines: Sequence[Line], salt: bytes) -> None:
-        self.lines = lines
+
+class Oracle:
+    """Answers about this journal; a position is a step of it, see `after`."""
+
+    def __init__(self, journal: Sequence[Line], salt: bytes) -> None:
+        self.lines = [step for line in journal for step in _steps(line)]
+        self._ends = list(accumulate(len(_steps(line)) for line in journal))
         self._salt = salt
         self._clocks: dict[tuple[str, ...], list[int]] = {}
+
+    def after(self, line: int) -> int:
+        """The last position of this line of the journal."""
+        return self._ends[line] - 1
 
     # The clock
 
@@ -137,8 +147,6 @@ class Oracle:
         for line in self.lines[: at + 1]:
             if isinstance(line, Told):
                 heard += [time for told, missing, time in line.progress if told == source and missing <= 0]
-            elif source in line.read:
-                heard.append(line.received)
         return max(heard)
 
     def members(self, at: int, waits_for: tuple[str, ...]) -> list[str]:
@@ -164,8 +172,6 @@ class Oracle:
         for line in self.lines[: at + 1]:
             if isinstance(line, Told):
                 times += [time for _, missing, time in line.progress if missing <= 0]
-            else:
-                times.append(line.received)
         return max(times)
 
     # Events and persons
@@ -183,9 +189,10 @@ class Oracle:
         """The usable ids of each accepted event and command up to a position, the strongest first."""
         accepted = {position for position, _ in self.accepted}
         for position, line in enumerate(self.lines[: at + 1]):
-            if position in accepted or isinstance(line, Commanded):
-                assert isinstance(line, Event | Commanded)
+            if isinstance(line, Event) and position in accepted:
                 yield usable(line.tenant, line.ids)
+            if isinstance(line, Commanded) and len(usable(line.tenant, line.ids)) == 2:
+                yield usable(line.tenant, line.ids)  # else it is refused: it would link nobody
 
     def persons(self, at: int) -> list[set[Node]]:
         """Everyone after this position, as sets of ids."""
@@ -213,9 +220,8 @@ class Oracle:
     def rule(self, at: int, tenant: str, name: str) -> RuleText | None:
         """The rule of this name that is in force for the tenant: its own, else everyone's."""
         applied = [line for line in self.lines[: at + 1] if isinstance(line, Applied) and line.rule.name == name]
-        own = [line.rule for line in applied if line.tenant == tenant]
-        of_all = [line.rule for line in applied if line.tenant == "*"]
-        return own[-1] if own else of_all[-1] if of_all else None
+        own = _newest(line.rule for line in applied if line.tenant == tenant)
+        return own or _newest(line.rule for line in applied if line.tenant == "*")
 
     def outcomes(self) -> list[Outcome]:
         """Everything that was decided, in the order in which it was."""
@@ -327,11 +333,19 @@ class Order:
             order=self.order,
             one_id=self.oracle.one_id(at, nodes[0]) if nodes else "",
             due=due,
-            clock=self.oracle.now(at - 1) if at != settled else self.oracle.now(at),
+            clock=self.oracle.now(at),
             cause=tuple(self._event(position).id for position in cause),
             channel=route[0] if route else "",
             recipient=route[1] if route else None,
         )
+
+
+def _newest(rules: Iterable[RuleText]) -> RuleText | None:
+    """The last of them, but an older version than the one in force is refused."""
+    newest = None
+    for rule in rules:
+        newest = rule if newest is None or rule.version >= newest.version else newest
+    return newest
 
 
 def holds(rule: RuleText, event: Event) -> bool:

@@ -54,6 +54,7 @@ class Assembler:
     """Puts parts together again."""
 
     def __init__(self) -> None:
+        self._journal = -1
         self._parts: list[list[bytes]] = []
 
     def add(self, value: bytes) -> Commit | None:
@@ -66,8 +67,8 @@ class Assembler:
         if version != _VERSION:
             raise ValueError(f"changelog record of version {version}, this worker reads version {_VERSION}")
         if number == 0:
-            self._parts = []
-        if number != len(self._parts):
+            self._journal, self._parts = journal, []
+        if number != len(self._parts) or journal != self._journal:
             self._parts = []
             return None
         self._parts.append(group)

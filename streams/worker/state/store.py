@@ -8,17 +8,23 @@ ahead, since it is written after the changelog record is committed.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgpack
-from rocksdict import AccessType, Options, Rdict, WriteBatch
+from rocksdict import AccessType, DbClosedError, Options, Rdict, WriteBatch
 
 from streams.journal.tables import Change
 
+log = logging.getLogger(__name__)
+
 _POSITION = b"\x00position"
+_HELD = ("While lock file", "lock hold by current process")
+_DAMAGED = ("Corruption", "No such file or directory")
 
 
 class Position(NamedTuple):
@@ -30,6 +36,10 @@ class Position(NamedTuple):
 
 class StoreLocked(Exception):
     """Another process still holds the store: try again soon."""
+
+
+class DamagedStore(Exception):
+    """What is in the folder can't be opened as a store."""
 
 
 class Store(Protocol):
@@ -69,11 +79,12 @@ class MemoryStore:
 
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """See `Store`."""
-        for table, key, value in changes:
-            if value is None:
-                self._rows.pop((table, key), None)
+        packed = [((table, key), None if value is None else msgpack.packb(value)) for table, key, value in changes]
+        for name, row in packed:
+            if row is None:
+                self._rows.pop(name, None)
             else:
-                self._rows[table, key] = msgpack.packb(value)
+                self._rows[name] = row
         self._position = position
 
     def wipe(self) -> None:
@@ -86,22 +97,32 @@ class MemoryStore:
 
 
 class RocksStore:
-    """A store in a folder of its own, by RocksDB.
+    """A store in a folder of its own, by RocksDB; one that is damaged is begun anew, since the changelog has it all.
 
-    Raises StoreLocked where another process has it open.
+    A commit survives the end of the process at once. One that a power cut takes, with all that came after it, comes
+    again from the changelog. Raises StoreLocked where another process has the folder open.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._gone = folder.with_name(f"{folder.name}.gone")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._db = self._open()
+        shutil.rmtree(self._gone, ignore_errors=True)
+        try:
+            self._db = self._open()
+        except DamagedStore as error:
+            log.warning("%s; it is restored from the changelog", error)
+            self._remove()
+            self._db = self._open()
 
     def _open(self) -> Rdict:
         try:
             return Rdict(str(self._folder), Options(raw_mode=True), access_type=AccessType.read_write())
         except Exception as error:
-            if "lock" in str(error).lower():
+            if any(words in str(error) for words in _HELD):
                 raise StoreLocked(f"{self._folder} is still open in another process") from error
+            if any(words in str(error) for words in _DAMAGED):
+                raise DamagedStore(f"the store in {self._folder} is damaged: {error}") from error
             raise
 
     def position(self) -> Position:
@@ -111,7 +132,8 @@ class RocksStore:
 
     def rows(self) -> Iterator[Change]:
         """See `Store`."""
-        for key, value in self._db.items():
+        rows: Iterator[tuple[Any, Any]] = iter(self._db.items())  # bytes, since the store is raw
+        for key, value in rows:
             if key != _POSITION:
                 table, _, name = key.partition(b"\x00")
                 yield Change(table.decode(), name.decode(), _unpack(value))
@@ -131,12 +153,18 @@ class RocksStore:
     def wipe(self) -> None:
         """See `Store`."""
         self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove()
         self._db = self._open()
+
+    def _remove(self) -> None:
+        """Whole or not at all: of files that were removed one by one, a crash could leave some that still open."""
+        self._folder.rename(self._gone)
+        shutil.rmtree(self._gone, ignore_errors=True)
 
     def close(self) -> None:
         """See `Store`."""
-        self._db.close()
+        with suppress(DbClosedError):
+            self._db.close()
 
 
 def _unpack(packed: bytes) -> object:

@@ -1,0 +1,53 @@
+"""How long an order is remembered after its last news, and that it is forgotten then."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.engine import Engine
+from tests.support.frames import Ev, Journal, by_topic, fold
+from tests.support.journals import rule_text
+from tests.support.stories import BASE, COUPON
+
+DAY = 86_400_000
+WX = (("openid", "wx", "o1"),)
+
+
+def _orders(engine: Engine) -> list[str]:
+    return [*engine.tables.table("instances"), *engine.tables.table("timers")]
+
+
+def _sent() -> Journal:
+    return Journal().rule(rule_text(COUPON)).add(Ev(BASE, "order_submitted", WX, "o1"), until=BASE + 5_000)
+
+
+@pytest.mark.parametrize(("days", "revoked"), [(29, 1), (31, 0)])
+def test_a_payment_in_time_revokes_for_thirty_days(days: int, revoked: int) -> None:
+    journal = _sent().add(Ev(BASE + days * DAY, "order_paid", order="o1", time=BASE + 1))
+    _, outputs = fold(journal.frames)
+    assert len(by_topic(outputs).get("triggers.revoked", [])) == revoked
+
+
+def test_a_sent_order_is_kept_for_thirty_days_after_its_deadline_and_then_forgotten() -> None:
+    journal = _sent().add(until=BASE + 5_000 + 30 * DAY)
+    assert len(_orders(fold(journal.frames)[0])) == 2
+    journal.add(until=BASE + 5_001 + 30 * DAY)
+    assert _orders(fold(journal.frames)[0]) == []
+
+
+def test_a_payment_without_an_order_prevents_for_thirty_days_and_is_then_forgotten() -> None:
+    journal = Journal().rule(rule_text(COUPON)).add(Ev(BASE, "order_paid", order="o1"), until=BASE + 30 * DAY)
+    engine, _ = fold(journal.frames)
+    assert len(_orders(engine)) == 2
+    journal.add(Ev(BASE + 30 * DAY, "order_submitted", WX, "o1"), until=BASE + 30 * DAY + 5_000)
+    assert by_topic(fold(journal.frames)[1]).get("decisions", []) == []
+    journal.add(until=BASE + 61 * DAY)
+    assert _orders(fold(journal.frames)[0]) == []
+
+
+def test_a_prevented_order_is_forgotten_too() -> None:
+    journal = Journal().rule(rule_text(COUPON))
+    journal.add(Ev(BASE, "order_submitted", WX, "o1"), Ev(BASE, "order_paid", order="o1"), until=BASE + 31 * DAY)
+    assert _orders(fold(journal.frames)[0]) != []
+    journal.add(until=BASE + 62 * DAY)
+    assert _orders(fold(journal.frames)[0]) == []

@@ -1,0 +1,118 @@
+"""The stories of semantics.md, told to the engine: a journal of events and progress, and what is to come of it.
+
+A line of a journal is an event (`at` received, `time` happened), progress of all sources or `of` one, or a new set of
+`sources`. Sources under `lagging` are read by a worker of their own. Every line is a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from schemas.records import ID_KINDS
+from streams.engine import Outputs
+from streams.journal.frame import Partition
+from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, fold, sources
+from tests.support.journals import rules
+
+HERE = Path(__file__).parent
+RULE = (HERE.parents[1] / "deploy" / "rules" / "unpaid-order-coupon.yaml").read_text()
+DAY = 1_700_006_400_000
+SCOPES = {"openid": "wx"}
+
+Story = dict[str, Any]
+
+
+def _stories() -> Iterator[Any]:
+    for path in sorted((HERE / "absence").glob("*.yaml")):
+        for story in yaml.safe_load(path.read_text()):
+            yield pytest.param(story, id=f"{path.stem}: {story['about']}")
+
+
+@pytest.mark.parametrize("story", list(_stories()))
+def test_the_story_ends_as_it_should(story: Story) -> None:
+    _, outputs = fold(_journal(story).frames)
+    got = list(_decisions(outputs))
+    wanted = [{name: _value(name, value) for name, value in each.items()} for each in story["expect"]]
+    assert [{name: each[name] for name in want} for each, want in zip(got, wanted, strict=False)] == wanted
+    assert len(got) == len(wanted)
+
+
+def _journal(story: Story) -> Journal:
+    lagging = [_source(name) for name in story.get("lagging", ())]
+    together = (ORDERS, APP, CONTROL)
+    journal = Journal().lane(together, [_said(sources(ORDERS, APP, *lagging)), *map(_rule, story.get("rules", [{}]))])
+    for line in story["journal"]:
+        named = _source(line.get("of") or line.get("on", "order"))
+        _tell(journal, (named,) if named in lagging else together, line)
+    return journal
+
+
+def _tell(journal: Journal, lane: Sequence[Partition], line: dict[str, Any]) -> None:
+    if "until" in line:
+        journal.lane(lane, [], {part: _ms(line["until"]) for part in lane})
+    elif "sources" in line:
+        journal.lane(lane, [_said(sources(*map(_source, line["sources"])), _ms(line["at"]))])
+    else:
+        journal.lane(lane, [_event(line)])
+
+
+def _event(line: dict[str, Any]) -> Ev:
+    ids = tuple((kind, SCOPES.get(kind, ""), line[kind]) for kind in ID_KINDS if kind in line)
+    at = _ms(line["at"])
+    time = _ms(line["time"]) if "time" in line else at
+    on, fen = _source(line.get("on", "order")), line.get("fen", 10_000)
+    return Ev(at, line["event"], ids, line.get("order"), time, fen, line.get("id", ""), line.get("tenant", "t1"), on)
+
+
+def _said(record: dict[str, Any], at: int = DAY) -> Said:
+    return Said(at, "control", record)
+
+
+def _rule(changes: dict[str, Any]) -> Said:
+    document = yaml.safe_load(RULE)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place = document
+        for name in parents:
+            place = place[name]
+        place[last] = value
+    tenant = document.pop("tenant", "*")
+    return _said(rules(tenant, yaml.safe_dump(document)))
+
+
+def _source(name: str) -> Partition:
+    return Partition(f"events.raw.{name}", 0)
+
+
+def _ms(clock: str) -> int:
+    hours, minutes, *seconds = clock.split(":")
+    return DAY + (int(hours) * 60 + int(minutes)) * 60_000 + round(float(*seconds or "0") * 1_000)
+
+
+def _value(name: str, value: Any) -> Any:
+    return _ms(value) if name in ("due", "at", "expires") else value
+
+
+def _decisions(outputs: Sequence[Outputs]) -> Iterator[dict[str, Any]]:
+    """Each decision with its trigger's fields, in the words of the stories."""
+    records = [public for output in outputs for public in output.public]
+    triggers = {each.record["trigger_id"]: each.record for each in records if each.subject == "trigger"}
+    revoked = {each.record["trigger_id"] for each in records if each.subject == "trigger_revoked"}
+    for each in records:
+        if each.subject == "decision":
+            yield _told(each.record, triggers.get(each.record["trigger_id"]))
+            assert each.record["verdict"] != "revoked" or each.record["trigger_id"] in revoked
+
+
+def _told(decision: dict[str, Any], trigger: dict[str, Any] | None) -> dict[str, Any]:
+    names = {"order": "business_key", "due": "due_time", "at": "decided_time", "version": "rule_version"}
+    told = {**decision, **{name: decision[field] for name, field in names.items()}}
+    if trigger is not None:
+        recipient = trigger["recipient"]["value"]
+        told |= {"channel": trigger["channel"], "recipient": recipient, "expires": trigger["expires_time"]}
+    return told

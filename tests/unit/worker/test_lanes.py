@@ -1,0 +1,86 @@
+"""The lanes of a worker: which are open, and what becomes of frames that are none of its business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from streams.worker.app import Lanes
+from streams.worker.lane import Batching
+from tests.unit.worker.lanes import Event, FakeWork, Log, acked, done, free, run
+
+AT_ONCE = Batching(wait_s=0.0, max_bytes=1)
+
+
+def _told(story: Callable[[Lanes, list[FakeWork], Log], Coroutine[Any, Any, None]]) -> tuple[Log, list[FakeWork]]:
+    log, made = Log(), list[FakeWork]()
+
+    def work(partition: int) -> FakeWork:
+        made.append(free(log))
+        return made[-1]
+
+    async def whole() -> None:
+        lanes = Lanes("test", work, AT_ONCE)
+        await story(lanes, made, log)
+        await lanes.end()
+
+    run(whole())
+    return log, made
+
+
+def test_a_lane_opens_when_its_partition_is_assigned_before_any_frame_comes() -> None:
+    async def story(lanes: Lanes, made: list[FakeWork], log: Log) -> None:
+        lanes.open({4})
+        await log.until("open")
+
+    assert len(_told(story)[1]) == 1
+
+
+def test_a_frame_of_a_partition_that_is_not_ours_is_left_to_its_owner() -> None:
+    async def story(lanes: Lanes, made: list[FakeWork], log: Log) -> None:
+        lanes.open({1})
+        await lanes.close({1})
+        await lanes.put(Event(7, log, partition=1))
+
+    log, made = _told(story)
+    assert len(made) == 1
+    assert done(log) == acked(log) == []
+
+
+def test_no_lane_opens_while_the_worker_ends() -> None:
+    async def story(lanes: Lanes, made: list[FakeWork], log: Log) -> None:
+        await lanes.end()
+        lanes.open({0})
+        await lanes.put(Event(0, log))
+
+    assert _told(story)[1] == []
+
+
+def test_a_partition_that_comes_back_is_opened_anew() -> None:
+    async def story(lanes: Lanes, made: list[FakeWork], log: Log) -> None:
+        lanes.open({0})
+        await lanes.put(Event(0, log))
+        await log.until(("ack", 0))
+        await lanes.close({0})
+        lanes.open({0})
+        await lanes.put(Event(1, log))
+        await log.until(("ack", 1))
+
+    log, made = _told(story)
+    assert len(made) == 2
+    assert done(log) == [0, 1]
+
+
+def test_lanes_close_together_so_that_one_that_is_slow_costs_its_time_once() -> None:
+    async def story(lanes: Lanes, made: list[FakeWork], log: Log) -> None:
+        lanes.open({0, 1})
+        for work in made:
+            work.gate.clear()
+        for partition in (0, 1):
+            await lanes.put(Event(partition, log, partition))
+            await log.until(("begin", [partition]))
+        made[0].stop = made[1].gate.set  # type: ignore[method-assign]  # each ends when the other was asked to
+        made[1].stop = made[0].gate.set  # type: ignore[method-assign]
+        await lanes.close({0, 1})
+
+    assert _told(story)[0].said.count("close") == 2
