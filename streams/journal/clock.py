@@ -132,6 +132,14 @@ class Clock:
         reached = min(max(inside, self._row_ms), outside)
         return before if reached == _NEVER else max(before, reached)
 
+    def progress(self) -> dict[str, int]:
+        """How far each member of the source set has been read, by `topic/partition`; 0 before it was heard of."""
+        return {key: row[1] for key, row in self._rows.items() if row[2]}
+
+    def groups(self) -> dict[str, list[str]]:
+        """The members of each group that is kept a clock for."""
+        return {group: [key for key in self.progress() if _in(group, key)] for group in self._groups}
+
     def marks(self) -> dict[str, int]:
         """The mark of each raw partition, by `topic/partition`."""
         return {key: row[0] for key, row in self._rows.items()}

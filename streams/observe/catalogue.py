@@ -108,7 +108,6 @@ _LAG = (
 
 _IDENTITY = (
     Metric("siyu_identity_changes_total", "counter", "Links, merges, refusals and the like, by kind.", ("kind",)),
-    Metric("siyu_links_held", "gauge", "Links held now because a value is suspected.", ("shard",)),
     Metric("siyu_ids_set_aside_total", "counter", "Ids of accepted events that name nobody.", ("kind", "reason")),
     Metric("siyu_persons", "gauge", "Persons known.", ("shard",)),
 )
@@ -126,7 +125,6 @@ _STATE = (
     Metric("siyu_state_entries", "gauge", "Rows of engine state.", ("shard", "table")),
     Metric("siyu_state_bytes", "gauge", "Size of the local store on disk.", ("shard",), unit="bytes"),
     Metric("siyu_restore_seconds", "gauge", "Time that the last restore took.", ("shard",), unit="seconds"),
-    Metric("siyu_shards_owned", "gauge", "Shards that this process folds."),
 )
 
 _SINK = (

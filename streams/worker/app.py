@@ -11,19 +11,33 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types import TP
 
-from streams.settings import Kafka
+from streams.settings import Kafka, Settings
 from streams.topics import MAX_RECORD_BYTES
 from streams.worker.lane import Batching, Item, Lane, Work
+from streams.worker.telemetry import Telemetry
+
+_LAG_EVERY_S = 1.0
 
 
-def frame_app(name: str, kafka: Kafka, topic: str, work: Callable[[int], Work], batching: Batching) -> faust.App:
-    """An app whose agent takes the frames of this topic to a lane per partition, made by `work(partition)`."""
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What an app does with a topic of frames: `work(partition)` is made for each partition that it owns."""
+
+    topic: str
+    work: Callable[[int], Work]
+    batching: Batching
+
+
+def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetry) -> faust.App:
+    """An app whose agent takes the frames of a topic to a lane per partition."""
+    kafka = settings.kafka
     app = faust.App(
         name,
         broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
@@ -31,6 +45,7 @@ def frame_app(name: str, kafka: Kafka, topic: str, work: Callable[[int], Work], 
         value_serializer="raw",
         key_serializer="raw",
         store="memory://",
+        datadir=str(settings.data / "faust"),
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -44,7 +59,7 @@ def frame_app(name: str, kafka: Kafka, topic: str, work: Callable[[int], Work], 
         consumer_max_fetch_size=2 * MAX_RECORD_BYTES,
         consumer_auto_offset_reset="earliest",
     )
-    _wire(app, topic, Lanes(name, work, batching))
+    _wire(app, frames.topic, Lanes(name, frames.work, frames.batching), telemetry)
     return app
 
 
@@ -74,6 +89,10 @@ class Lanes:
         if lane is not None:
             await lane.put(Item(message.offset, message.value, event))
 
+    def offsets(self) -> dict[int, int]:
+        """How far each lane is, in offsets of the topic; those that have done nothing yet are left out."""
+        return {partition: lane.offset for partition, lane in self._lanes.items() if lane.offset >= 0}
+
     async def close(self, partitions: set[int]) -> None:
         """Closes the lanes of these partitions, all at once."""
         going = [self._lanes.pop(partition) for partition in partitions & set(self._lanes)]
@@ -85,7 +104,7 @@ class Lanes:
         await self.close(set(self._lanes))
 
 
-def _wire(app: Any, topic: str, lanes: Lanes) -> None:
+def _wire(app: Any, topic: str, lanes: Lanes, telemetry: Telemetry) -> None:
     async def frames(stream: Any) -> None:
         async for event in stream.noack().events():
             await lanes.put(event)
@@ -99,11 +118,17 @@ def _wire(app: Any, topic: str, lanes: Lanes) -> None:
     async def end(app: Any, **_: Any) -> None:
         await lanes.end()
 
+    async def tell_lag() -> None:
+        for partition, offset in lanes.offsets().items():
+            behind = (app.consumer.highwater(TP(topic, partition)) or 0) - offset
+            telemetry.set("siyu_lag_records", max(0, behind), topic=topic, partition=partition)
+
     raw = app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw")
     app.agent(raw, concurrency=1)(frames)
     app.on_partitions_assigned.connect(take)
     app.on_partitions_revoked.connect(let_go)
     app.on_before_shutdown.connect(end)
+    app.timer(interval=_LAG_EVERY_S)(tell_lag)
 
 
 def _credentials(kafka: Kafka) -> Any:

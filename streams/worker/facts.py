@@ -56,6 +56,8 @@ class WriteFacts:
         self._measure(written, time.perf_counter() - started)
         progress_ms = max(frame.progress_ms for frame in frames)
         self._telemetry.set("siyu_progress_timestamp_seconds", progress_ms / 1000, shard=self._shard)
+        lag_s = time.time() - progress_ms / 1000
+        self._telemetry.set("siyu_lag_seconds", lag_s, topic=RESOLVED, partition=self._shard)
 
     def number(self, item: Item) -> int:
         """The journal's offset: each journal frame has its resolved frame, some of them again after an abort."""

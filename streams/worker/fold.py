@@ -19,7 +19,7 @@ from schemas.registry import Registry
 from streams.engine import Engine, Outputs
 from streams.journal.frame import Frame, decode_frame
 from streams.settings import Settings
-from streams.topics import CHANGELOG, JOURNAL
+from streams.topics import CHANGELOG, JOURNAL, RAW
 from streams.worker.clients import consumer_config
 from streams.worker.config import engine_config
 from streams.worker.lane import Abandoned, Item
@@ -33,7 +33,16 @@ from streams.worker.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 _LOCK_PATIENCE_S = 30.0
-_OF_SHARD = ("siyu_timers_pending", "siyu_state_entries", "siyu_progress_timestamp_seconds")
+_MEASURE_EVERY_S = 5.0
+_OF_SHARD = (
+    "siyu_timers_pending",
+    "siyu_state_entries",
+    "siyu_state_bytes",
+    "siyu_progress_timestamp_seconds",
+    "siyu_persons",
+    "siyu_clock_held_seconds",
+    "siyu_sources_silent",
+)
 """Gauges that the next owner tells from now on."""
 
 
@@ -48,6 +57,7 @@ class Fold:
         self._store: Store | None = None
         self._output: Output | None = None
         self._engine: Engine | None = None
+        self._measured_s = 0.0
         self._stopping = threading.Event()
         self._journal = Log(settings, JOURNAL, shard, self.number)
 
@@ -59,10 +69,11 @@ class Fold:
         self._output = Output(self._shard, self._settings.kafka, self._registry)
         folder = self._settings.data / "state" / f"shard-{self._shard:04d}"
         self._store = _opened(folder, self._stopping)
+        began = time.monotonic()
         tables, position = restore(self._store, self._reader(), TopicPartition(CHANGELOG, self._shard), self._stopping)
+        self._telemetry.set("siyu_restore_seconds", time.monotonic() - began, shard=self._shard)
         self._journal.assert_reaches(position.journal)
-        config_of_fold = engine_config(self._settings)
-        self._engine = Engine(self._shard, config_of_fold, tables)
+        self._engine = Engine(self._shard, engine_config(self._settings), tables)
         self._measure_state(self._engine.clock.now)
         log.info("shard %d folds from journal offset %d", self._shard, position.journal)
         return position.journal
@@ -96,8 +107,8 @@ class Fold:
     def _measure(self, frames: list[Frame], outputs: list[Outputs], fold_s: float, commit_s: float) -> None:
         telemetry = self._telemetry
         counts: Counter[str] = sum((output.counts for output in outputs), Counter())
-        for outcome, number in counts.items():
-            telemetry.count("siyu_events_total", number, outcome=outcome)
+        for outcome in ("accepted", "duplicate", "repeated"):
+            telemetry.count("siyu_events_total", counts[outcome], outcome=outcome)
         telemetry.observe("siyu_batch_events", counts.total())
         telemetry.observe("siyu_batch_seconds", fold_s)
         telemetry.observe("siyu_commit_seconds", commit_s)
@@ -116,7 +127,24 @@ class Fold:
         telemetry.set("siyu_timers_pending", len(engine.engage.timers), shard=shard)
         for table, rows in engine.tables.sizes().items():
             telemetry.set("siyu_state_entries", rows, shard=shard, table=table)
+        telemetry.set("siyu_persons", len(engine.tables.table("persons")), shard=shard)
         telemetry.set("siyu_progress_timestamp_seconds", progress_ms / 1000, shard=shard)
+        telemetry.set("siyu_lag_seconds", time.time() - progress_ms / 1000, topic=JOURNAL, partition=shard)
+        if time.monotonic() - self._measured_s > _MEASURE_EVERY_S:
+            self._measured_s = time.monotonic()
+            self._measure_rarely(engine)
+
+    def _measure_rarely(self, engine: Engine) -> None:
+        assert self._store is not None
+        telemetry, shard = self._telemetry, self._shard
+        telemetry.set("siyu_state_bytes", self._store.size(), shard=shard)
+        progress = engine.clock.progress()
+        telemetry.set("siyu_sources_silent", sum(not at_ms for at_ms in progress.values()), shard=shard)
+        for group, members in engine.clock.groups().items():
+            for source in members:
+                held_s = (engine.clock.now - progress[source]) / 1000 if progress[source] else 0
+                labels = {"group": group, "source": source.removeprefix(RAW)}
+                telemetry.set("siyu_clock_held_seconds", held_s, shard=shard, **labels)
 
     def stop(self) -> None:
         """Gives up opening and catching up; a commit ends by itself, within the broker's time limit."""
@@ -133,6 +161,8 @@ class Fold:
 
 
 def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) -> None:
+    for receipt in output.resolved.tables["deliveries"].to_pylist() if "deliveries" in output.resolved.tables else ():
+        telemetry.count("siyu_deliveries_total", status=receipt["status"])
     for record in output.public:
         fields = record.record
         if record.subject == "identity_change":
@@ -143,6 +173,8 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
             telemetry.observe("siyu_due_to_fired_seconds", late_s)
         elif record.subject == "trigger_revoked":
             telemetry.count("siyu_triggers_revoked_total", rule=fields["rule"], reason=fields["reason"])
+        elif record.subject == "dead_letter":
+            telemetry.count("siyu_dead_letters_total", reason=fields["reason"])
         else:
             labels = {name: fields[name] for name in ("rule", "verdict", "reason")}
             telemetry.count("siyu_decisions_total", **labels)

@@ -30,6 +30,7 @@ from streams.worker.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 _READ = 10_000
+_COMMIT_EVERY_S = 0.5
 _FRAME_BYTES = MAX_RECORD_BYTES // 2
 _REFUSALS = frozenset(Reason)
 
@@ -48,9 +49,12 @@ class Ingest:
         self._intake = Intake(registry, frozenset(settings.tenants), Limits(), settings.kafka.shards)
         self._fuse = Fuse()
         # A frame that can't be delivered holds all that follow it: a gap in the journal would stop its shard for good.
-        self._sender = Sender(producer_config(settings.kafka, enable_gapless_guarantee=True), registry)
+        endless = producer_config(settings.kafka, enable_gapless_guarantee=True, delivery_timeout_ms=0)
+        self._sender = Sender(endless, registry)
         self._mine: set[Partition] = set()
         self._asked_ms = 0
+        self._committed_s = 0.0
+        self._newest_ms: dict[Partition, int] = {}
         self._reader = Reader(settings, Listener(self._assigned, self._revoked))
 
     def run(self, stop: threading.Event) -> None:
@@ -66,6 +70,7 @@ class Ingest:
     def _turn(self) -> None:
         records = self._reader.read(_READ, self._settings.linger_ms / 1000)
         self._aligner.add(records, _wall_ms())
+        self._newest_ms |= {record.of: record.time_ms for record in records}
         self._ask_ends({record.of for record in records})
         while (cut := self._aligner.cut(_wall_ms(), self._settings.max_rows)) is not None:
             for part in parts(cut, _FRAME_BYTES):
@@ -73,7 +78,17 @@ class Ingest:
             if len(cut.records) < self._settings.max_rows:
                 break
         self._reader.pause(self._aligner.paused())
-        self._reader.commit(self._sender.safe())
+        if time.monotonic() - self._committed_s > _COMMIT_EVERY_S:
+            self._committed_s = time.monotonic()
+            self._reader.commit(self._sender.safe())
+            self._measure_lag()
+
+    def _measure_lag(self) -> None:
+        for part, lag in self._reader.lag().items():
+            self._telemetry.set("siyu_lag_records", lag, topic=part.topic, partition=part.partition)
+        for part, newest_ms in self._newest_ms.items():
+            lag_s = (_wall_ms() - newest_ms) / 1000
+            self._telemetry.set("siyu_lag_seconds", lag_s, topic=part.topic, partition=part.partition)
 
     def _ask_ends(self, busy: set[Partition]) -> None:
         """Tells the aligner which partitions are at their end: the wall is read first, then the end is asked."""
@@ -83,8 +98,6 @@ class Ingest:
         self._asked_ms = wall_ms
         for part, end in self._reader.ends(self._mine - busy).items():
             self._aligner.idle(part, end, wall_ms - self._settings.idle_margin_ms)
-        for part, lag in self._reader.lag().items():
-            self._telemetry.set("siyu_lag_records", lag, topic=part.topic, partition=part.partition)
 
     def _journal(self, cut: Cut) -> None:
         started = time.perf_counter()
@@ -128,6 +141,7 @@ class Ingest:
         for part in parts:
             self._mine.discard(part)
             self._aligner.revoke(part)
+            self._newest_ms.pop(part, None)
 
 
 def parts(cut: Cut, max_bytes: int) -> Iterator[Cut]:

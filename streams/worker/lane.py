@@ -99,6 +99,8 @@ class Lane:
         self._end = end
         self._queue: asyncio.Queue[Item] = asyncio.Queue(batching.queue)
         self._wanted = 0
+        self.offset = -1
+        """The topic's offset after the last frame that was acknowledged; -1 before the first."""
         self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._task = asyncio.create_task(self._run(), name=name)
@@ -135,6 +137,7 @@ class Lane:
             await self._finish(self._process, batch)
             for item in batch:
                 item.event.ack()
+            self.offset = batch[-1].offset + 1
 
     async def _batch(self) -> list[Item]:
         loop = asyncio.get_running_loop()

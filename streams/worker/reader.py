@@ -69,8 +69,9 @@ class Reader:
         asked = {TopicPartition(*part): _LATEST for part in quiet if part in self._next}
         if not asked:
             return {}
-        ends = self._told(self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S))
-        return {part: end for part, end in ends.items() if self._position(part) >= max(end, self._fetched_end(part))}
+        told = self._told(self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S))
+        ends = {part: max(end, self._fetched_end(part)) for part, end in told.items()}
+        return {part: end for part, end in ends.items() if self._position(part) >= end}
 
     def _told(self, answers: Mapping[TopicPartition, Future[Any]]) -> dict[Partition, int]:
         failed = [error for answer in answers.values() if (error := answer.exception()) is not None]

@@ -53,7 +53,7 @@ def _ingest(settings: Settings, telemetry: Telemetry) -> int:
 
 
 def _engine(settings: Settings, telemetry: Telemetry) -> int:
-    from streams.worker.app import frame_app  # noqa: PLC0415
+    from streams.worker.app import Frames, frame_app  # noqa: PLC0415
     from streams.worker.fold import Fold  # noqa: PLC0415
 
     registry = registry_of(settings)
@@ -63,14 +63,14 @@ def _engine(settings: Settings, telemetry: Telemetry) -> int:
     def work(shard: int) -> Fold:
         return Fold(shard, settings, registry, telemetry)
 
-    return _run_faust(frame_app("siyu-engine", settings.kafka, JOURNAL, work, batching))
+    return _run_faust(frame_app("siyu-engine", settings, Frames(JOURNAL, work, batching), telemetry))
 
 
 def _sink(settings: Settings, telemetry: Telemetry) -> int:
     from sinks.migrations import runner  # noqa: PLC0415
     from sinks.serve import query_server  # noqa: PLC0415
     from sinks.urls import open_sink  # noqa: PLC0415
-    from streams.worker.app import frame_app  # noqa: PLC0415
+    from streams.worker.app import Frames, frame_app  # noqa: PLC0415
     from streams.worker.facts import WriteFacts  # noqa: PLC0415
 
     password = settings.sink.password.get_secret_value()
@@ -90,7 +90,7 @@ def _sink(settings: Settings, telemetry: Telemetry) -> int:
         def work(shard: int) -> WriteFacts:
             return WriteFacts(shard, settings, database, lock, telemetry)
 
-        return _run_faust(frame_app("siyu-sink", settings.kafka, RESOLVED, work, batching))
+        return _run_faust(frame_app("siyu-sink", settings, Frames(RESOLVED, work, batching), telemetry))
 
 
 def _run_faust(app: Any) -> int:

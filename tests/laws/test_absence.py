@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streams.engine import Outputs
 from tests.support.frames import ORDERS, SALT, fold
 from tests.support.journals import frames_of, named, read_by
-from tests.support.oracle import Event, Line, Oracle
+from tests.support.lines import Event, Line
+from tests.support.oracle import Oracle
 from tests.support.profiles import law
 from tests.support.stories import BASE, Story, stories
 

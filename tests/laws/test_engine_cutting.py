@@ -13,7 +13,7 @@ from streams.journal.clock import MissingRange
 from streams.journal.frame import Frame
 from tests.support.frames import by_topic, fold, part, public, size, tables
 from tests.support.journals import frames_of
-from tests.support.oracle import Line, Told
+from tests.support.lines import Line, Told
 from tests.support.profiles import law
 from tests.support.stories import Story, stories
 

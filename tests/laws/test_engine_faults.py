@@ -30,7 +30,7 @@ from tests.support.frames import (
     tables,
 )
 from tests.support.journals import LANES, SHOPS, rule_text, rules
-from tests.support.oracle import RuleText
+from tests.support.lines import RuleText
 from tests.support.stories import BASE, COUPON, QUICK
 
 HOUR = 3_600_000

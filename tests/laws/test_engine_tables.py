@@ -8,7 +8,8 @@ from hypothesis import given
 
 from schemas.masking import keyed_hash
 from tests.support.frames import SALT, by_topic, fold, tables
-from tests.support.oracle import Event, Oracle, usable
+from tests.support.lines import Event
+from tests.support.oracle import Oracle, usable
 from tests.support.profiles import law
 from tests.support.stories import Story, stories
 

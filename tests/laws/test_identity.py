@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.engine import Engine, person_sets
 from tests.support.frames import Ev, Journal, fold, tables
-from tests.support.oracle import Id
+from tests.support.lines import Id
 from tests.support.profiles import law
 from tests.support.stories import BASE, IDS
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from streams.journal.frame import Frame, Partition
 from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, sources
-from tests.support.oracle import Applied, Commanded, Declared, Event, Item, Line, RuleText, Told
+from tests.support.lines import Applied, Commanded, Declared, Event, Item, Line, RuleText, Told
 
 SECOND = 1_000
 SHOPS = Partition("events.raw.pos", 0)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from streams.journal.frame import Frame, Partition
 from tests.support.frames import APP, CONTROL, ORDERS
 from tests.support.journals import LANES, SECOND, SHOPS, frames_of, named, read_by
-from tests.support.oracle import Applied, Commanded, Declared, Event, Id, Item, Line, RuleText, Told
+from tests.support.lines import Applied, Commanded, Declared, Event, Id, Item, Line, RuleText, Told
 
 BASE = 1_700_000_000_000
 EVENT_SOURCES = (*[ORDERS] * 6, APP, APP, SHOPS)

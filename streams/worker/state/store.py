@@ -9,6 +9,7 @@ ahead, since it is written after the changelog record is committed.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -54,6 +55,9 @@ class Store(Protocol):
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """Writes rows (None removes one) and position together: after a crash either all or nothing is there."""
 
+    def size(self) -> int:
+        """Bytes that it takes on disk, about."""
+
     def wipe(self) -> None:
         """Forgets everything."""
 
@@ -86,6 +90,10 @@ class MemoryStore:
             else:
                 self._rows[name] = row
         self._position = position
+
+    def size(self) -> int:
+        """See `Store`."""
+        return sum(map(len, self._rows.values()))
 
     def wipe(self) -> None:
         """See `Store`."""
@@ -149,6 +157,10 @@ class RocksStore:
                 batch.put(name, msgpack.packb(value))
         batch.put(_POSITION, msgpack.packb(position))
         self._db.write(batch)
+
+    def size(self) -> int:
+        """See `Store`."""
+        return sum(entry.stat().st_size for entry in os.scandir(self._folder) if entry.is_file())
 
     def wipe(self) -> None:
         """See `Store`."""

@@ -8,7 +8,7 @@ from streams.journal.tables import Tables
 from streams.rules.book import Book
 from streams.rules.spec import InvalidRule
 from tests.support.journals import rule_text
-from tests.support.oracle import RuleText
+from tests.support.lines import RuleText
 from tests.support.stories import COUPON, QUICK
 
 

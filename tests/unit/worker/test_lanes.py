@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -16,7 +17,7 @@ def _told(story: Callable[[Lanes, list[FakeWork], Log], Coroutine[Any, Any, None
     log, made = Log(), list[FakeWork]()
 
     def work(partition: int) -> FakeWork:
-        made.append(free(log))
+        made.append(free(log, wanted=len(done(log))))
         return made[-1]
 
     async def whole() -> None:
@@ -77,8 +78,9 @@ def test_lanes_close_together_so_that_one_that_is_slow_costs_its_time_once() -> 
         for work in made:
             work.gate.clear()
         for partition in (0, 1):
-            await lanes.put(Event(partition, log, partition))
-            await log.until(("begin", [partition]))
+            await lanes.put(Event(0, log, partition))
+        while log.said.count(("begin", [0])) < 2:
+            await asyncio.sleep(0.001)
         made[0].stop = made[1].gate.set  # type: ignore[method-assign]  # each ends when the other was asked to
         made[1].stop = made[0].gate.set  # type: ignore[method-assign]
         await lanes.close({0, 1})
