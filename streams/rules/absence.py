@@ -19,6 +19,7 @@ class Stage(StrEnum):
 
     OPEN = "open"
     SENT = "sent"
+    CONVERTED = "converted"
     DONE = "done"
 
 
@@ -60,10 +61,11 @@ class Instance:
         """After a B: it is kept while the instance is open; once sent, it revokes or is the conversion."""
         if self.stage is Stage.OPEN:
             return (self if _before(self.ended, event) else replace(self, ended=event)), Verdict.NOTHING
-        if self.stage is Stage.DONE:
-            return self, Verdict.NOTHING
-        verdict = Verdict.REVOKE if event.event_time_ms <= self.due_ms else Verdict.CONVERT
-        return replace(self, ended=event, stage=Stage.DONE), verdict
+        if event.event_time_ms <= self.due_ms and self.stage is not Stage.DONE:
+            return replace(self, ended=event, stage=Stage.DONE), Verdict.REVOKE
+        if self.stage is Stage.SENT:
+            return replace(self, ended=event, stage=Stage.CONVERTED), Verdict.CONVERT
+        return self, Verdict.NOTHING
 
     @property
     def waiting(self) -> bool:

@@ -32,6 +32,9 @@ FIELDS = (
 """What a condition may name of an event; `properties` is a map of text."""
 
 _TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_UNREAD = re.compile(r"""//|'''|\"\"\"|\b[rRbB]{1,2}['"]""")
+"""Comments, raw and triple-quoted texts: too much to read by expressions, so such a condition gets all fields."""
+
 _EVENT = re.compile(r"(?<![\w.])event\b")
 _FIELD = re.compile(r"(?<![\w.])event\s*\.\s*(\w+)")
 
@@ -50,8 +53,9 @@ def compile_condition(expression: str) -> Condition:
     names = _named(expression)
 
     def holds(event: Mapping[str, Any]) -> bool:
+        there = {name: value for name in names if (value := event[name]) is not None}
         try:
-            return program.execute({"event": {name: event[name] for name in names}}) is True
+            return program.execute({"event": there}) is True
         except Exception:  # the library raises many kinds for a missing field or a null: all mean "does not hold"
             return False
 
@@ -63,6 +67,8 @@ def _named(expression: str) -> tuple[str, ...]:
 
     Raises InvalidRule for one that an event does not have.
     """
+    if _UNREAD.search(expression):
+        return FIELDS
     bare = _TEXT.sub("", expression)
     found = set(_FIELD.findall(bare))
     if unknown := sorted(found - set(FIELDS)):

@@ -7,6 +7,7 @@ Never: an evaluation (see `absence`, `conditions`), a file.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -106,13 +107,33 @@ def parse_rule(text: str) -> Rule:
     try:
         return Rule.model_validate(document)
     except ValidationError as error:
-        raise InvalidRule("; ".join(_sentence(problem) for problem in error.errors())) from error
+        raise InvalidRule("; ".join(_sentence(problem) for problem in _causes(error.errors()))) from error
+
+
+def _causes(problems: Sequence[Any]) -> list[Any]:
+    """Without "too short" of a list that is so only because its items were found wrong."""
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short" or not any(_within(place, problem["loc"]) for place in places)
+    ]
+
+
+def _within(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _document(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # the loader raises all of these
+    except (
+        yaml.YAMLError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+    ) as error:  # the loader raises all of these
         raise InvalidRule(f"not YAML: {' '.join(str(error).split())[:300]}") from error
 
 

@@ -68,13 +68,18 @@ def _records(settings: Settings, topic: str) -> list[Record]:
     return list(read(settings, topic, {0: 0}))
 
 
+def _has_folded(engine: stack.Worker, settings: Settings, frames: int) -> bool:
+    engine.check()
+    return len(_records(settings, RESOLVED)) >= frames
+
+
 def test_an_engine_folds_what_was_committed_and_never_folded(settings: Settings) -> None:
     journal = _journal(settings, FRAMES)
     group = Consumer(consumer_config(settings.kafka, "siyu-engine"))
     group.commit(offsets=[TopicPartition(JOURNAL, 0, FRAMES // 2)], asynchronous=False)
     group.close()
     with stack.workers(settings, ["engine"], settings.data / "logs") as (engine,):
-        until(lambda: engine.check() or len(_records(settings, RESOLVED)) >= FRAMES, "all frames are folded")
+        until(lambda: _has_folded(engine, settings, FRAMES), "all frames are folded")
     folded = [encode_resolved(outputs.resolved) for outputs in fold(journal.frames)[1]]
     assert [record.value for record in _records(settings, RESOLVED)] == folded
 
@@ -82,7 +87,7 @@ def test_an_engine_folds_what_was_committed_and_never_folded(settings: Settings)
 def test_an_engine_whose_journal_was_made_anew_ends_instead_of_skipping_it(settings: Settings) -> None:
     _journal(settings, 20)
     with stack.workers(settings, ["engine"], settings.data / "logs") as (engine,):
-        until(lambda: engine.check() or len(_records(settings, RESOLVED)) >= 20, "all frames are folded")
+        until(lambda: _has_folded(engine, settings, 20), "all frames are folded")
     client = admin(settings.kafka)
     client.delete_topics([JOURNAL])[JOURNAL].result()
     until(lambda: JOURNAL not in client.list_topics(timeout=10).topics, "the journal is gone")

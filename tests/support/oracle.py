@@ -212,7 +212,7 @@ class Order:
         return bool(self.starts(at)) and self.oracle.clock(at, self._rule(at).waits_for) > self.due(at)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What was decided when it was ripe, and what the first B after a sending made of it."""
+        """What was decided when it was ripe, and what Bs after a sending made of it: a conversion, a revocation."""
         settled = next((at for at in range(len(self.oracle.lines)) if self.ripe(at)), None)
         if settled is None:
             return
@@ -221,10 +221,11 @@ class Order:
             yield self._outcome(settled, settled, verdict, reason)
         late = [position for position, e, rule in self._heard(len(self.oracle.lines)) if e.type in rule.of]
         late = [position for position in late if position > settled]
-        if verdict == "sent" and late:
-            in_time = self._event(late[0]).time <= self.due(settled)
-            why = ("revoked", "ended_in_time") if in_time else ("converted", "ended_after_send")
-            yield self._outcome(settled, late[0], *why)
+        in_time = [position for position in late if self._event(position).time <= self.due(settled)]
+        if verdict == "sent" and late and late[0] not in in_time:
+            yield self._outcome(settled, late[0], "converted", "ended_after_send")
+        if verdict == "sent" and in_time:
+            yield self._outcome(settled, in_time[0], "revoked", "ended_in_time")
 
     def _decide(self, at: int) -> tuple[str, str]:
         ends = self.ends(at)
