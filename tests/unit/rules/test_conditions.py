@@ -95,8 +95,8 @@ def test_every_way_to_name_a_field_hands_it_over(where: str) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "event.event_type != r'\\' && event.amount_fen >= 5000 && event.touchpoint != 'x'",
-        "event.event_type != '''it's event.nosuch'''",
+        "event.category != r'\\' && event.amount_fen >= 5000 && event.category != 'x'",
+        "event.category != '''it's event.nosuch'''",
         "event.amount_fen >= 5000 // not event.nosuch",
     ],
 )
