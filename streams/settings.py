@@ -94,7 +94,7 @@ class Sink(_Frozen):
     password: SecretStr = SecretStr("")
     block_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     block_bytes: Annotated[int, Field(ge=1, le=256_000_000)] = 32_000_000
-    block_ms: Annotated[int, Field(ge=1, le=60_000)] = 1_000
+    block_ms: Annotated[int, Field(ge=1, le=60_000)] = 3_000
 
 
 class Settings(_Frozen):

@@ -38,6 +38,7 @@ class Frames:
 def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetry) -> faust.App:
     """An app whose agent takes the frames of a topic to a lane per partition."""
     kafka = settings.kafka
+    settings.data.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but no parent
     app = faust.App(
         name,
         broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
