@@ -24,7 +24,7 @@ from streams.engage import Engage, Public
 from streams.facts import Facts, identity_records
 from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
 from streams.identity.policy import DEFAULT, MergePolicy
-from streams.journal.clock import Clock
+from streams.journal.clock import ALL, Clock
 from streams.journal.dedup import Dedup
 from streams.journal.frame import Entry, Frame, Partition
 from streams.journal.rows import EventRow, Rows
@@ -111,8 +111,9 @@ class Engine:
         return "accepted"
 
     def _settle_time(self) -> None:
-        if self.clock.now > self.dedup.expires_ms:
-            self.dedup.expire(self.clock.now)
+        slowest_ms = self.clock.of(ALL)
+        if slowest_ms > self.dedup.expires_ms:
+            self.dedup.expire(slowest_ms)
         self.engage.on_clock()
 
     def _take_entry(self, entry: Entry, facts: Facts, refused: list[str]) -> None:

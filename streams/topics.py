@@ -58,6 +58,8 @@ def all_topics(settings: Settings) -> list[Topic]:
     kafka = settings.kafka
     stamped = {"message.timestamp.type": "LogAppendTime" if kafka.timestamps == "append" else "CreateTime"}
     big = {"max.message.bytes": str(2 * MAX_RECORD_BYTES)}
+    if kafka.timestamps == "create":
+        stamped |= {"retention.ms": "-1"}  # simulated times are old: Kafka would delete records before they are read
     raw = [Topic(RAW + source, kafka.raw_partitions, big | stamped) for source in settings.sources]
     entries = [Topic(name, 1, big | stamped) for name in ENTRY_SUBJECTS]
     sent = [TRIGGERS + name for name in settings.triggers]

@@ -2,7 +2,8 @@
 
 In: hashes of tenant and event_id, and journal time. Out: whether it is a repeat. Never: the wall clock.
 
-Hashes stand in buckets of an hour that expire whole, so an event is remembered for the window and up to an hour more.
+Hashes stand in buckets of an hour that expire whole, so an event is remembered for the window and up to an hour more:
+until every source has been read so far, since the repeat may come by one that lags.
 64-bit hashes: among a billion remembered events, one in 18 billion new ones is mistaken for a repeat.
 Memory: about 95 bytes an event while it is remembered, 8 bytes in the store.
 """
@@ -52,7 +53,7 @@ class Dedup:
         self.expires_ms = self._next_expiry()
 
     def expire(self, now_ms: int) -> None:
-        """Forgets the buckets that ended more than the window ago."""
+        """Forgets the buckets that ended more than the window ago; `now_ms` is the clock of all sources."""
         for key in [key for key in self._rows if _ends_ms(key) + self._window_ms < now_ms]:
             self._seen.difference_update(_unpack(self._rows[key]))
             self._rows.drop(key)

@@ -6,6 +6,7 @@ In: settings, rule files. Out: a running stack, and its metrics. Never: a proces
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,12 +80,18 @@ def start_worker(settings: Settings, role: str, port: int, log: Path) -> Worker:
     """A worker process of this role, with its metrics at this port."""
     own = settings.model_copy(update={"metrics_port": port})
     environment = {**os.environ, **to_environment(own)}
-    command = [sys.executable, "-m", "streams.cli.main", "worker", role]
+    command = [*_dies_with_us(), sys.executable, "-m", "streams.cli.main", "worker", role]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     return Worker(role, process, port, log)
+
+
+def _dies_with_us() -> list[str]:
+    """What ends a worker when its parent is killed, where the system can (Linux)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -34,6 +34,8 @@ RULES = Path("deploy/rules")
 SALT = b"a salt of the tests"
 REGISTRY = LocalRegistry()
 PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES)
+RECORDS_A_SECOND = 1_200
+"""So that one ingest worker is never hours of simulated time ahead of the other: delivery's now is the furthest."""
 ROLES = ("ingest", "ingest", "engine", "engine", "sink")
 
 
@@ -69,7 +71,7 @@ def live(kafka: Server, clickhouse: Server, tmp_path_factory: pytest.TempPathFac
             ids = stack.prepare(settings, sorted(RULES.glob("*.yaml")), traffic.spec.start_ms - 60_000)
             stack.await_controls(settings, ids, running)
             flow = Flow(settings, running, Screen(quiet=True))
-            flow.play(traffic, 0)
+            flow.play(traffic, RECORDS_A_SECOND)
         starts = dict.fromkeys(range(settings.kafka.shards), 0)
         topics = {name: list(read(settings, name, starts)) for name in (*PUBLIC, JOURNAL, RESOLVED)}
         yield Live(settings, traffic, topics)
