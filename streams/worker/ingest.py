@@ -17,7 +17,7 @@ from schemas.registry import Registry
 from streams.ingest.align import Aligner, Cut
 from streams.ingest.fuse import Fuse
 from streams.ingest.intake import ENTRY, HEARTBEAT, ROW, Batch, Intake
-from streams.ingest.record import VALUE_OF, RawRecord
+from streams.ingest.record import PARTITION_OF, TIME_OF, VALUE_OF, RawRecord
 from streams.ingest.validate import Limits
 from streams.journal.frame import Partition, RawRange
 from streams.settings import Settings
@@ -70,8 +70,9 @@ class Ingest:
     def _turn(self) -> None:
         records = self._reader.read(_READ, self._settings.linger_ms / 1000)
         self._aligner.add(records, _wall_ms())
-        self._newest_ms |= {record.of: record.time_ms for record in records}
-        self._ask_ends({record.of for record in records})
+        newest_ms = dict(zip(map(PARTITION_OF, records), map(TIME_OF, records), strict=True))
+        self._newest_ms |= {Partition(*part): time_ms for part, time_ms in newest_ms.items()}
+        self._ask_ends({Partition(*part) for part in newest_ms})
         while (cut := self._aligner.cut(_wall_ms(), self._settings.max_rows)) is not None:
             for part in parts(cut, _FRAME_BYTES):
                 self._journal(part)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
-from streams.ingest.record import RawRecord
+from streams.ingest.record import OFFSET_OF, PARTITION_OF, RawRecord
 from streams.journal.frame import Partition, RawRange
 from streams.settings import Settings
 from streams.topics import HEARTBEAT, raw_topics
@@ -60,8 +60,8 @@ class Reader:
             KafkaException: the broker refuses us for good.
         """
         records = [_record(message) for message in self._consumer.consume(most, wait_s) if _is_data(message)]
-        for record in records:
-            self._next[record.of] = record.offset + 1
+        for part, offset in dict(zip(map(PARTITION_OF, records), map(OFFSET_OF, records), strict=True)).items():
+            self._next[Partition(*part)] = offset + 1
         return records
 
     def ends(self, quiet: Iterable[Partition]) -> dict[Partition, int]:
@@ -179,21 +179,11 @@ def _is_data(message: Message) -> bool:
     return False
 
 
-def _record(message: Message) -> RawRecord:
+def _record(message: Any) -> RawRecord:
+    # Runs once a record: nothing is asked of the message that is not needed.
     value = message.value()
-    headers: Any = message.headers() or ()
-    heartbeat = value is None and any(name == HEARTBEAT for name, _ in headers)
+    heartbeat = value is None and any(name == HEARTBEAT for name, _ in message.headers() or ())
     time_ms = message.timestamp()[1]
-    return RawRecord(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        time_ms if time_ms > 0 else int(time.time() * 1000),
-        _bytes(message.key()),
-        _bytes(value),
-        heartbeat,
-    )
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
+    if time_ms <= 0:
+        time_ms = int(time.time() * 1000)
+    return RawRecord(message.topic(), message.partition(), message.offset(), time_ms, message.key(), value, heartbeat)
