@@ -28,7 +28,7 @@ from streams.settings import Engine, Ingest, Kafka, Settings, Sink
 from streams.topics import CHANGES, COUPON, DECISIONS, JOURNAL, RESOLVED, REVOKED
 from streams.worker import stack
 from streams.worker.clients import Record, read
-from streams.worker.servers import Server, apache_kafka
+from streams.worker.servers import Server, apache_kafka, clickhouse_server
 
 RULES = Path("deploy/rules")
 SALT = b"a salt of the tests"
@@ -62,11 +62,11 @@ def _settings(folder: Path, broker: Server, sink: Server, tenants: tuple[str, ..
 
 @pytest.fixture(scope="module")
 def live(kafka: Server, clickhouse: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Two ingest and two engine workers and a sink, on a broker of their own."""
+    """Two ingest and two engine workers and a sink, on servers of their own: the shared ones show that they can run."""
     folder = tmp_path_factory.mktemp("live")
     traffic = plan(TrafficSpec(people=300, days=2.0))
-    with apache_kafka(folder / "kafka") as broker:
-        settings = _settings(folder, broker, clickhouse, traffic.spec.tenants)
+    with apache_kafka(folder / "kafka") as broker, clickhouse_server(folder / "clickhouse") as sink:
+        settings = _settings(folder, broker, sink, traffic.spec.tenants)
         with stack.workers(settings, ROLES, folder / "logs") as running:
             ids = stack.prepare(settings, sorted(RULES.glob("*.yaml")), traffic.spec.start_ms - 60_000)
             stack.await_controls(settings, ids, running)
