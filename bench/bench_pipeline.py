@@ -28,7 +28,7 @@ from streams.worker.servers import Server, apache_kafka, tansu
 from streams.worker.stack import Worker, progress_ms
 
 RULES = Path(__file__).parents[1] / "deploy" / "rules"
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.2
 _GIVES_UP_S = 600
 
 

@@ -28,7 +28,10 @@ _LATE_REASON = {Verdict.REVOKE: Why.ENDED_IN_TIME, Verdict.CONVERT: Why.ENDED_AF
 
 
 class Public(NamedTuple):
-    """A record for a public topic; `subject` names its schema."""
+    """A record for a public topic; `subject` names its schema.
+
+    `key` is UTF-8, other bytes stand there as surrogates; "" is none.
+    """
 
     topic: str
     key: str

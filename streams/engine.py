@@ -26,7 +26,7 @@ from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
 from streams.identity.policy import DEFAULT, MergePolicy
 from streams.journal.clock import ALL, Clock
 from streams.journal.dedup import Dedup
-from streams.journal.frame import Entry, Frame, Partition
+from streams.journal.frame import REFUSAL, Entry, Frame, Partition
 from streams.journal.rows import EventRow, Rows
 from streams.journal.tables import Tables
 from streams.rules.absence import Seen
@@ -117,8 +117,11 @@ class Engine:
         self.engage.on_clock()
 
     def _take_entry(self, entry: Entry, facts: Facts, refused: list[str]) -> None:
-        """A command, control or receipt; a second one with its id is a repeat. What can't be done is a dead letter."""
+        """A refusal goes out as it is. Of commands, controls and receipts a second one with its id is a repeat."""
         record = entry.record
+        if entry.kind == REFUSAL:
+            self.engage.public.append(_letter(record))
+            return
         if not self.dedup.first(record["tenant"], f"{entry.kind}\x1f{record[_ID_OF[entry.kind]]}", self.clock.now):
             return
         if entry.kind == "receipt":
@@ -126,8 +129,7 @@ class Engine:
             return
         why = self._control(record) if entry.kind == "control" else self._command(record)
         if why:
-            letter = facts.dead_letter(entry, _REFUSED[entry.kind], why)
-            self.engage.public.append(Public("events.deadletter", record["tenant"], "dead_letter", letter))
+            self.engage.public.append(_letter(facts.dead_letter(entry, _REFUSED[entry.kind], why)))
             refused.append(f"{entry.kind} {record[_ID_OF[entry.kind]]}: {why}")
 
     def _control(self, record: Mapping[str, Any]) -> str:
@@ -172,6 +174,12 @@ _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND
 def _sources(text: str) -> list[tuple[Partition, int]]:
     members = yaml.safe_load(text)["sources"]
     return [(Partition(member["topic"], member["partition"]), member.get("start", 0)) for member in members]
+
+
+def _letter(record: Mapping[str, Any]) -> Public:
+    """Under the key as it came, whose bytes need not be text."""
+    key = (record["raw_key"] or b"").decode(errors="surrogateescape")
+    return Public("events.deadletter", key, "dead_letter", dict(record))
 
 
 def _node(tenant: str, identity: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""Ingest on one page: a cut of raw records becomes one journal frame per shard, and dead letters.
+"""Ingest on one page: a cut of raw records becomes one journal frame per shard.
 
-In: cuts (see `align`). Out: a `Batch` each: frames, dead letters, counts.
+In: cuts (see `align`). Out: a `Batch` each: frames, counts.
 Never: Kafka, a clock, an exception for what is the data's fault. Every record of a cut ends exactly once: as a row, an
-entry, a heartbeat, or a dead letter.
+entry, a heartbeat, or a refusal. A refusal is a dead letter that the journal carries to the engine, so that a cut that
+comes again gives no second one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from streams.ingest.normalise import normalise
 from streams.ingest.record import TIME_OF, TOPIC_OF, VALUE_OF, RawRecord
 from streams.ingest.regroup import Noted, Regroup, Rows, with_rows
 from streams.ingest.validate import Limits, check
-from streams.journal.frame import Frame, no_events, no_ids
+from streams.journal.frame import REFUSAL, Frame, no_events, no_ids
 from streams.outcome import Rejected
 
 EVENTS_PREFIX: Final = "events.raw."
@@ -39,8 +40,9 @@ Refusal = tuple[int, Rejected]
 class Batch(NamedTuple):
     """What came of one cut.
 
-    `frames` by shard, every shard; `dead_letters` in the cut's order; `counts` by (row, entry, heartbeat or the reason
-    of refusal; topic), which add up to the cut's records; `set_aside` counts ids that were, as "kind:reason".
+    `frames` by shard, every shard; `dead_letters`, which stand in the frames, in the cut's order; `counts` by (row,
+    entry, heartbeat or the reason of refusal; topic), which add up to the cut's records; `set_aside` counts ids that
+    were, as "kind:reason".
     """
 
     frames: dict[int, Frame]
@@ -79,9 +81,11 @@ class Intake:
         rows, set_aside, refused = self._events(cut, found.events)
         noted, refused_entries = self._noted(cut, found.entries)
         refusals = sorted([*refused, *refused_entries], key=itemgetter(0))
+        letters = [(at, _dead_letter(cut.records[at], why)) for at, why in refusals]
+        entries = sorted([*noted, *(_refusal(at, letter) for at, letter in letters)], key=itemgetter(0))
         return Batch(
-            self._regroup.frames(cut, rows, noted),
-            [_dead_letter(cut.records[at], why) for at, why in refusals],
+            self._regroup.frames(cut, rows, entries),
+            [letter for _, letter in letters],
             _counts(cut, rows, noted, found.heartbeats, refusals),
             set_aside,
         )
@@ -149,6 +153,11 @@ def _without(rows: Rows, refused: Iterable[int]) -> Rows:
     place = pc.subtract(pc.cumulative_sum(keep.cast(pa.int32())), pa.scalar(1, pa.int32()))
     at = [index for row, index in enumerate(rows.at) if row not in out]
     return Rows(rows.events.filter(keep), with_rows(ids, place.take(ids["row"])), at)
+
+
+def _refusal(at: int, letter: DeadLetter) -> Noted:
+    """Of no tenant that could be trusted: its raw partition says which shard carries it."""
+    return Noted(at, REFUSAL, f"{letter['topic']}/{letter['partition']}", {**letter})
 
 
 def _dead_letter(record: RawRecord, why: Rejected) -> DeadLetter:

@@ -1,6 +1,6 @@
 """The ingest worker: a confluent-kafka loop from the raw topics to the journal.
 
-In: raw records. Out: journal frames and dead letters; raw offsets committed after both are acknowledged.
+In: raw records. Out: journal frames; raw offsets committed after they are acknowledged.
 Never: a decision about a person or a rule. At least once: a restarted twin repeats ranges, and the engine knows them.
 """
 
@@ -50,7 +50,7 @@ class Ingest:
         self._fuse = Fuse()
         # A frame that can't be delivered holds all that follow it: a gap in the journal would stop its shard for good.
         endless = producer_config(settings.kafka, enable_gapless_guarantee=True, delivery_timeout_ms=0)
-        self._sender = Sender(endless, registry)
+        self._sender = Sender(endless)
         self._mine: set[Partition] = set()
         self._asked_ms = 0
         self._committed_s = 0.0
@@ -103,7 +103,7 @@ class Ingest:
     def _journal(self, cut: Cut) -> None:
         started = time.perf_counter()
         batch = self._intake.process(cut)
-        self._sender.send(cut.ranges, batch.frames, batch.dead_letters)
+        self._sender.send(cut.ranges, batch.frames)
         self._measure(cut, batch, time.perf_counter() - started)
         self._check_fuse(batch)
 

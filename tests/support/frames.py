@@ -122,7 +122,9 @@ _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery
 
 def _named(said: Said, offset: int) -> dict[str, Any]:
     """The record with an id of its own where the test gave it none."""
-    name = _ID_OF[said.kind]
+    name = _ID_OF.get(said.kind)
+    if name is None:
+        return said.record
     return said.record | {name: said.record.get(name) or f"{said.kind}-{said.on.topic}-{offset}"}
 
 
