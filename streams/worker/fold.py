@@ -173,8 +173,9 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
             telemetry.observe("siyu_due_to_fired_seconds", late_s)
         elif record.subject == "trigger_revoked":
             telemetry.count("siyu_triggers_revoked_total", rule=fields["rule"], reason=fields["reason"])
-        elif record.subject == "dead_letter" and fields["stage"] == telemetry.stage:
-            telemetry.count("siyu_dead_letters_total", reason=fields["reason"])
+        elif record.subject == "dead_letter":
+            ours = fields["stage"] == telemetry.stage  # ingest counts its own
+            telemetry.count("siyu_dead_letters_total", int(ours), reason=fields["reason"])
         else:
             labels = {name: fields[name] for name in ("rule", "verdict", "reason")}
             telemetry.count("siyu_decisions_total", **labels)

@@ -5,6 +5,7 @@ In: settings, rule files. Out: a running stack, and its metrics. Never: a proces
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -57,7 +58,7 @@ class Worker:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, http.client.HTTPException, OSError):
             return {}
         families = text_string_to_metric_families(text)
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
