@@ -24,6 +24,8 @@ from streams.worker.lane import Batching, Item, Lane, Work
 from streams.worker.telemetry import Telemetry
 
 _LAG_EVERY_S = 1.0
+_METADATA_AGE_MS = 5_000
+"""A group that was formed while the broker came up knows no partitions, and assigns none until it asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetr
         broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
         consumer_max_fetch_size=2 * MAX_RECORD_BYTES,
+        consumer_metadata_max_age_ms=_METADATA_AGE_MS,
         consumer_auto_offset_reset="earliest",
     )
     _wire(app, frames.topic, Lanes(name, frames.work, frames.batching), telemetry)

@@ -77,11 +77,13 @@ def workers(settings: Settings, roles: Sequence[str], logs: Path) -> Iterator[li
         _end([worker.process for worker in started])
 
 
-def start_worker(settings: Settings, role: str, port: int, log: Path) -> Worker:
-    """A worker process of this role, with its metrics at this port."""
+def start_worker(
+    settings: Settings, role: str, port: int, log: Path, module: str = "streams.cli.main", **variables: str
+) -> Worker:
+    """A worker process of this role, with its metrics at this port; `module` speaks our command line."""
     own = settings.model_copy(update={"metrics_port": port})
-    environment = {**os.environ, **to_environment(own)}
-    command = [*_dies_with_us(), sys.executable, "-m", "streams.cli.main", "worker", role]
+    environment = {**os.environ, **to_environment(own), **variables}
+    command = [*_dies_with_us(), sys.executable, "-m", module, "worker", role]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
