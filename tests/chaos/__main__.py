@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for everything that the run leaves behind")
     asked = parser.parse_args()
     logging.getLogger("streams").addHandler(logging.NullHandler())
-    spec = Spec(TrafficSpec(people=asked.people, days=asked.days), asked.seconds, asked.seed)
+    spec = Spec(TrafficSpec(people=asked.people, days=asked.days), asked.seconds, asked.seed, pace_s=1.5)
     with TemporaryDirectory() as temporary, chaos(spec, asked.keep or Path(temporary)) as run:
         return _verdict(run, asked.kills)
 

@@ -5,7 +5,6 @@ In: settings, servers, charges. Out: processes. Never: a process left behind; a 
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -59,14 +58,17 @@ class Crew:
 
     def pause(self, name: str) -> None:
         """SIGSTOP: to the others it is dead, until it wakes up and knows nothing of that."""
-        os.kill(self.at[name].process.pid, signal.SIGSTOP)
+        self._signal(name, signal.SIGSTOP)
         self.paused.add(name)
 
     def resume(self, name: str) -> None:
         """SIGCONT."""
         self.paused.discard(name)
-        if self.at[name].process.poll() is None:
-            os.kill(self.at[name].process.pid, signal.SIGCONT)
+        self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, number: int) -> None:
+        process = self.servers[name].process if name in self.servers else self.at[name].process
+        process.send_signal(number)  # does nothing to one that has ended
 
     def dead(self) -> Iterator[str]:
         """Workers and servers that have ended, whoever ended them."""

@@ -109,10 +109,12 @@ class Hunt:
         draw = self._random.random()
         if draw < 0.05:
             self._storm()
-        elif draw < 0.12:
+        elif draw < 0.11:
             self._kill_server("kafka")
-        elif draw < 0.25:
+        elif draw < 0.22:
             self._kill_server("clickhouse")
+        elif draw < 0.26:
+            self._pause(self._random.choice(SERVERS))
         elif working := self.crew.working():
             name = self._random.choice(working)
             if draw < 0.40 and name not in _STORM:
@@ -122,11 +124,13 @@ class Hunt:
                 self.crew.kill(name)
 
     def _kill_server(self, name: str) -> None:
-        if self.crew.servers[name].running:
+        if name not in self._wakes and self.crew.servers[name].running:
             self._note(name, "any moment")
             self.crew.kill(name)
 
     def _pause(self, name: str) -> None:
+        if name in self._wakes:
+            return
         self._note(role_of(name), "pause")
         self.crew.pause(name)
         self._wakes[name] = time.monotonic() + self._random.uniform(1, _MOST_PAUSE_S)
