@@ -86,6 +86,14 @@ class Restore:
 
     def run(self) -> Restored:
         """See `restore`."""
+        try:
+            return self._run()
+        except DamagedStore as error:  # met while writing to it
+            log.warning("%s; restoring once more, without it", error)
+            self._begin_anew()
+            return self._run()
+
+    def _run(self) -> Restored:
         bounds = self.changelog.bounds()
         tables = self._from_store(bounds)
         if tables is None and self.archive is not None:

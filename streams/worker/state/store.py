@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgpack
-from rocksdict import AccessType, DbClosedError, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
 from streams.journal.tables import Change
 from streams.worker.state.origin import UNKNOWN, Origin
@@ -148,6 +148,7 @@ class RocksStore:
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, the stub errs
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._gone, ignore_errors=True)
+        self._db: Any = None
         try:
             self._db = self._open()
         except DamagedStore as error:
@@ -181,13 +182,16 @@ class RocksStore:
         """See `Store`. An iterator that meets a damaged block just ends: then it has not come to the position."""
         items: Iterator[tuple[Any, Any]] = iter(self._db.items())  # bytes, since the store is raw
         key = b""
-        with _told(self._folder):
-            for key, value in items:
-                if not key.startswith(_OURS):
-                    table, _, name = key.partition(b"\x00")
-                    yield Change(table.decode(), name.decode(), _unpack(value))
-            if key != _POSITION and self._db.get(_POSITION) is not None:
-                raise DamagedStore(f"the store in {self._folder} can't be read to its end")
+        try:
+            with _told(self._folder):
+                for key, value in items:
+                    if not key.startswith(_OURS):
+                        table, _, name = key.partition(b"\x00")
+                        yield Change(table.decode(), name.decode(), _unpack(value))
+                if key != _POSITION and self._db.get(_POSITION) is not None:
+                    raise DamagedStore(f"the store in {self._folder} can't be read to its end")
+        finally:
+            del items  # an iterator that lives on, if only in a traceback, keeps the folder locked after a close
 
     def entries(self) -> int:
         """See `Store`."""
@@ -221,7 +225,7 @@ class RocksStore:
 
     def wipe(self) -> None:
         """See `Store`."""
-        self._db.close()
+        self.close()
         self._remove()
         self._db = self._open()
 
@@ -231,10 +235,13 @@ class RocksStore:
         shutil.rmtree(self._gone, ignore_errors=True)
 
     def close(self) -> None:
-        """See `Store`."""
-        with suppress(DbClosedError):
-            self._db.flush()
-            self._db.close()
+        """See `Store`. What can't be flushed any more comes again from the changelog."""
+        try:
+            if self._db is not None:
+                self._db.close()
+        except Exception as error:  # met while compacting; only without the handle the folder is free then
+            log.warning("the store in %s could not be closed in order: %s", self._folder, error)
+        self._db = None
 
 
 def _options() -> Options:
@@ -252,8 +259,6 @@ def _told(folder: Path) -> Iterator[None]:
     """RocksDB's errors by what is to be done about them."""
     try:
         yield
-    except DbClosedError:
-        raise
     except Exception as error:
         if any(words in str(error) for words in _HELD):
             raise StoreLocked(f"{folder} is still open in another process") from error
