@@ -20,7 +20,7 @@ from streams.worker.state import store as store_module
 from streams.worker.state.changelog import Commit
 from streams.worker.state.origin import Origin
 from streams.worker.state.restore import Restore
-from streams.worker.state.store import DamagedStore, Position, RocksStore
+from streams.worker.state.store import Position, RocksStore
 from tests.support.changelogs import MemoryChangelog, Rows, after, by_key
 from tests.support.profiles import law
 
@@ -127,13 +127,3 @@ def test_a_damaged_store_is_restored_to_what_the_changelog_says(
                 _harm(file, harm)
         _restored(folder)
         _restored(folder)
-
-
-def _whole(folder: Path) -> bool:
-    """Whether a store can be read to its end; what can't must not look as if it could."""
-    try:
-        store = RocksStore(folder)
-        list(store.rows())
-    except DamagedStore:
-        return False
-    return True

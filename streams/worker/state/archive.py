@@ -87,12 +87,11 @@ class Archive:
                 for piece in pieces:
                     file.write(piece)
                 self._sync(file)
-            self._fs.mv(part, path)
+            self._move(part, path)
         except BaseException:
             with suppress(FileNotFoundError):
                 self._fs.rm_file(part)
             raise
-        self._sync_folder()
         with self._fs.open(path, "rb") as file:
             verify(file)
         return Kept(changelog, _word(self.here.changelog), path)
@@ -111,13 +110,18 @@ class Archive:
             file.flush()
             os.fsync(file.fileno())
 
-    def _sync_folder(self) -> None:
-        if isinstance(self._fs, LocalFileSystem):
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+    def _move(self, part: str, path: str) -> None:
+        """At once: a reader sees none of it, or all. Objects have no rename; theirs are seen when they are complete."""
+        if not isinstance(self._fs, LocalFileSystem):
+            self._fs.cp_file(part, path)
+            self._fs.rm_file(part)
+            return
+        os.replace(part, path)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _word(known: str) -> str:

@@ -107,7 +107,7 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
         length, told = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, -1)
         packed = file.read(length)
         checksum = xxh3_64_intdigest(packed, checksum)
-        if checksum != told:
+        if len(packed) != length or checksum != told:
             raise UnusableSnapshot("a part of it is damaged or missing")
         if length:
             yield packed
