@@ -13,8 +13,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from schemas.records import SOURCES, TRIGGERS
 
@@ -97,6 +98,27 @@ class Sink(_Frozen):
     block_ms: Annotated[int, Field(ge=1, le=60_000)] = 3_000
 
 
+class Snapshots(_Frozen):
+    """Of the engine's state: where they are kept (empty: `snapshots` in the data folder) and when one is due.
+
+    `prune` deletes what they make unneeded of the changelog: without them, a state can't be restored any more.
+    """
+
+    enabled: bool = True
+    url: str = ""
+    every_rows: Annotated[int, Field(ge=1)] = 1_000_000
+    every_s: Annotated[int, Field(ge=1)] = 3_600
+    prune: bool = False
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Snapshots:
+        if self.prune and not (self.enabled and self.url):
+            raise ValueError("prune needs snapshots, and a url that every engine worker reaches")
+        if urlsplit(self.url).password:
+            raise ValueError("the url holds a password: give it to the driver of the place in its own way")
+        return self
+
+
 class Settings(_Frozen):
     """All of it. `sources`, `triggers`: names of the topics `events.raw.<source>` and `triggers.<name>`.
 
@@ -114,12 +136,18 @@ class Settings(_Frozen):
     registry: Registry = Registry()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
+    snapshots: Snapshots = Snapshots()
     sink: Sink = Sink()
 
     @property
     def sink_url(self) -> str:
         """The sink's url; the embedded one without a folder lives in the data folder."""
         return f"chdb://{(self.data / 'chdb').absolute()}" if self.sink.url == "chdb://" else self.sink.url
+
+    @property
+    def snapshots_url(self) -> str:
+        """The place of snapshots; the usual one is in the data folder."""
+        return self.snapshots.url or str((self.data / "snapshots").absolute())
 
     @property
     def query_socket(self) -> Path:

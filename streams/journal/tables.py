@@ -3,7 +3,8 @@
 In: `put` and `drop` from the core. Out: the changed rows, for the store and the changelog. Never: input or output.
 
 Reading a table is reading a dict, at a dict's speed. Keys are strings; values are what MessagePack can hold (a tuple
-comes back as a tuple). Whatever is not in a table is derived, and is built again from the rows after a restore.
+comes back as a tuple), and are never changed in place: a snapshot may still have to write one down. Whatever is not in
+a table is derived, and is built again from the rows after a restore.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class Tables:
 
     def __init__(self, rows: Iterable[Change] = ()) -> None:
         self._tables: dict[str, Table[Any]] = {}
+        self.take(rows)
+
+    def take(self, rows: Iterable[Change]) -> None:
+        """Sets rows that were kept, in order; they don't count as changed."""
         for name, key, value in rows:
             table = self.table(name)
             if value is None:

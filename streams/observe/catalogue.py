@@ -52,6 +52,7 @@ LABELS = {
     "table": "a table of engine state, or of ClickHouse",
     "group": "sources that a rule waits for, joined by commas; empty for all that carry events",
     "source": "a raw topic without `events.raw.`, a slash, its partition",
+    "part": "of a restore: store (the local one), snapshot, changelog",
     "version": "of siyu-streams",
 }
 """What each label may hold."""
@@ -125,6 +126,13 @@ _STATE = (
     Metric("siyu_state_entries", "gauge", "Rows of engine state.", ("shard", "table")),
     Metric("siyu_state_bytes", "gauge", "Size of the local store on disk.", ("shard",), unit="bytes"),
     Metric("siyu_restore_seconds", "gauge", "Time that the last restore took.", ("shard",), unit="seconds"),
+    Metric("siyu_restore_records", "gauge", "Rows or changelog offsets that the restore has read.", ("shard", "part")),
+    Metric("siyu_restore_records_expected", "gauge", "How many it will read, about.", ("shard", "part")),
+    Metric("siyu_snapshots_total", "counter", "Snapshots that are kept.", ("shard",)),
+    Metric("siyu_snapshot_failures_total", "counter", "Snapshots that could not be kept.", ("shard",)),
+    Metric("siyu_snapshot_timestamp_seconds", "gauge", "When the newest was begun.", ("shard",), unit="seconds"),
+    Metric("siyu_snapshot_seconds", "gauge", "Time that the newest took.", ("shard",), unit="seconds"),
+    Metric("siyu_snapshot_bytes", "gauge", "Size of the newest.", ("shard",), unit="bytes"),
 )
 
 _SINK = (

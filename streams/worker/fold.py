@@ -24,10 +24,15 @@ from streams.worker.clients import consumer_config
 from streams.worker.config import engine_config
 from streams.worker.lane import Abandoned, Item
 from streams.worker.output import Output
+from streams.worker.state.archive import Archive
 from streams.worker.state.changelog import Commit
 from streams.worker.state.log import Log
+from streams.worker.state.origin import UNKNOWN, origin_of
+from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore
+from streams.worker.state.snapshots import Snapshots
 from streams.worker.state.store import Position, RocksStore, Store, StoreLocked
+from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -42,6 +47,9 @@ _OF_SHARD = (
     "siyu_persons",
     "siyu_clock_held_seconds",
     "siyu_sources_silent",
+    "siyu_restore_records",
+    "siyu_restore_records_expected",
+    "siyu_snapshot_timestamp_seconds",
 )
 """Gauges that the next owner tells from now on."""
 
@@ -57,6 +65,8 @@ class Fold:
         self._store: Store | None = None
         self._output: Output | None = None
         self._engine: Engine | None = None
+        self._snapshots: Snapshots | None = None
+        self._here = UNKNOWN
         self._measured_s = 0.0
         self._stopping = threading.Event()
         self._journal = Log(settings, JOURNAL, shard, self.number)
@@ -64,19 +74,40 @@ class Fold:
     def open(self) -> int:
         """Fences the last owner, restores the rows; the next journal offset to fold.
 
-        Raises Abandoned when it is to stop, OtherLog where the state is of another journal than the one that is there.
+        Raises Abandoned when it is to stop, OtherLog where the state is of another journal or changelog than the ones
+        that are there, Unrestorable where what was deleted of the changelog is nowhere else.
         """
         self._output = Output(self._shard, self._settings.kafka, self._registry)
         folder = self._settings.data / "state" / f"shard-{self._shard:04d}"
         self._store = _opened(folder, self._stopping)
+        self._here = origin_of(self._settings)
+        archive = self._archive()
         began = time.monotonic()
-        tables, position = restore(self._store, self._reader(), TopicPartition(CHANGELOG, self._shard), self._stopping)
+        told = Progress(self._shard, self._telemetry, self._stopping).told
+        partition = TopicPartition(CHANGELOG, self._shard)
+        tables, position = restore(
+            self._store, self._reader(), partition, self._stopping, archive=archive, here=self._here, told=told
+        )
         self._telemetry.set("siyu_restore_seconds", time.monotonic() - began, shard=self._shard)
         self._journal.assert_reaches(position.journal)
         self._engine = Engine(self._shard, engine_config(self._settings), tables)
         self._measure_state(self._engine.clock.now)
+        if archive is not None:
+            self._snapshots = self._snapshots_in(archive)
         log.info("shard %d folds from journal offset %d", self._shard, position.journal)
         return position.journal
+
+    def _archive(self) -> Archive | None:
+        settings = self._settings
+        return Archive(settings.snapshots_url, self._shard, self._here) if settings.snapshots.enabled else None
+
+    def _snapshots_in(self, archive: Archive) -> Snapshots:
+        settings, shard = self._settings, self._shard
+
+        def prune(offset: int) -> None:
+            delete_below(settings, shard, offset)
+
+        return Snapshots(shard, settings.snapshots, archive, self._telemetry, prune)
 
     def _reader(self) -> Consumer:
         return Consumer(consumer_config(self._settings.kafka, f"siyu-restore-{self._shard}", enable_partition_eof=True))
@@ -100,8 +131,10 @@ class Fold:
         folded = time.perf_counter()
         changes = self._engine.tables.take_changes()
         journal = items[-1].offset + 1
-        changelog = self._output.commit(outputs, Commit(journal, changes))
+        changelog = self._output.commit(outputs, Commit(journal, changes, self._here.journal))
         self._store.commit(changes, Position(journal, changelog))
+        if self._snapshots is not None:
+            self._snapshots.committed(self._engine.tables, Position(journal, changelog), len(changes))
         self._measure(frames, outputs, folded - started, time.perf_counter() - folded)
 
     def _measure(self, frames: list[Frame], outputs: list[Outputs], fold_s: float, commit_s: float) -> None:
@@ -156,6 +189,8 @@ class Fold:
             self._telemetry.forget(name, shard=self._shard)
         if self._output is not None:
             self._output.close()
+        if self._snapshots is not None:
+            self._snapshots.close()
         if self._store is not None:
             self._store.close()
 

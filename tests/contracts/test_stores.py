@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.journal.tables import Change
-from streams.worker.state.store import MemoryStore, Position, RocksStore, Store, StoreLocked
+from streams.worker.state import store as store_module
+from streams.worker.state.origin import UNKNOWN, Origin
+from streams.worker.state.store import DamagedStore, MemoryStore, Position, RocksStore, Store, StoreLocked
 from tests.support.profiles import law
 
 CHILD = """
@@ -27,7 +30,7 @@ from streams.worker.state.store import Position, RocksStore
 store, first = RocksStore(Path(sys.argv[1])), int(sys.argv[2])
 print("open", flush=True)
 for number in range(first, first + 1_000_000):
-    store.commit([Change("t", str(row), number) for row in range(50)], Position(number, number))
+    store.commit([Change("t", str(row), (number, "x" * 5_000)) for row in range(50)], Position(number, number))
     print(number, flush=True)
 """
 
@@ -79,6 +82,21 @@ def test_a_wiped_store_is_empty_and_goes_on(store: Store) -> None:
     assert (_rows(store), store.position()) == ({("a", "2"): 2}, Position(3, 4))
 
 
+def test_a_store_knows_what_topics_it_is_of_until_it_is_wiped(store: Store) -> None:
+    assert store.origin() == UNKNOWN
+    store.bind(Origin("cluster", "journal", "changelog"))
+    store.commit([Change("a", "1", 1)], Position(1, 1))
+    assert store.origin() == Origin("cluster", "journal", "changelog")
+    assert _rows(store) == {("a", "1"): 1}
+    store.wipe()
+    assert store.origin() == UNKNOWN
+
+
+def test_a_store_tells_about_how_many_rows_it_has(store: Store) -> None:
+    store.commit([Change("a", str(number), number) for number in range(1000)], Position(1, 1))
+    assert 1000 <= store.entries() <= 1010
+
+
 def test_closing_twice_is_safe(store: Store) -> None:
     store.close()
     store.close()
@@ -113,9 +131,11 @@ def _child(folder: Path, first: int) -> tuple[subprocess.Popen[str], IO[str]]:
     return process, process.stdout
 
 
-def test_kill_9_at_any_moment_leaves_whole_commits_and_none_that_was_done_is_lost(tmp_path: Path) -> None:
+def test_kill_9_at_any_moment_leaves_the_rows_of_some_commit_and_the_position_that_they_stand_for(
+    tmp_path: Path,
+) -> None:
     folder, first = tmp_path / "store", 1
-    for commits in (1, 7, 40):
+    for commits in (1, 7, 400):
         process, said = _child(folder, first)
         try:
             for _ in range(commits):
@@ -126,8 +146,8 @@ def test_kill_9_at_any_moment_leaves_whole_commits_and_none_that_was_done_is_los
             process.wait()
         store = RocksStore(folder)
         last = store.position().journal
-        assert last >= max([first + commits - 1, *told])
-        assert _rows(store) == {("t", str(row)): last for row in range(50)}
+        assert last <= max([first + commits - 1, *told]) + 1
+        assert _rows(store) == ({("t", str(row)): (last, "x" * 5_000) for row in range(50)} if last else {})
         first = last + 1
         store.close()
 
@@ -163,3 +183,41 @@ def test_a_place_where_no_store_can_be_is_told_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="File exists") as caught:
         RocksStore(tmp_path / "lock file")
     assert not isinstance(caught.value, StoreLocked)
+
+
+def _with_a_damaged_block(folder: Path) -> Path:
+    store = RocksStore(folder)
+    store.commit([Change("t", str(row), random.Random(row).randbytes(100)) for row in range(1000)], Position(1, 1))
+    store.close()
+    (file,) = folder.glob("*.sst")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    return folder
+
+
+def test_rows_behind_a_damaged_block_are_not_lost_without_a_word(tmp_path: Path) -> None:
+    store = RocksStore(_with_a_damaged_block(tmp_path / "store"))
+    with pytest.raises(DamagedStore, match="can't be read to its end"):
+        list(store.rows())
+    store.wipe()
+    assert (_rows(store), store.position()) == ({}, Position())
+    store.close()
+
+
+def _overwrite(store: Store, times: int) -> None:
+    for number in range(2, times):
+        store.commit([Change("t", str(row), number) for row in range(1000)], Position(number, number))
+
+
+def test_a_store_that_can_not_be_written_to_is_begun_anew_at_the_next_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_FLUSH_BYTES", 0)  # files enough to be merged: there the damage is met
+    store = RocksStore(_with_a_damaged_block(tmp_path / "store"))
+    with pytest.raises(DamagedStore):
+        _overwrite(store, 5000)
+    store.close()
+    store = RocksStore(tmp_path / "store")
+    assert (_rows(store), store.position()) == ({}, Position())
+    store.close()

@@ -16,15 +16,17 @@ import msgpack
 
 from streams.journal.tables import Change
 
-_VERSION = 1
+_VERSION = 2
+_READ = (1, 2)
 PART_BYTES = 1_000_000
 
 
 class Commit(NamedTuple):
-    """Everything that one commit changed; `journal` is the next journal offset to fold after it."""
+    """Everything that one commit changed; `journal` is the next offset to fold after it, of the topic with id `of`."""
 
     journal: int
     changes: list[Change]
+    of: str = ""
 
 
 def pack(commit: Commit) -> list[bytes]:
@@ -32,7 +34,8 @@ def pack(commit: Commit) -> list[bytes]:
     groups = list(_groups(commit.changes)) or [[]]
     last = len(groups) - 1
     return [
-        msgpack.packb([_VERSION, commit.journal, number, number == last, group]) for number, group in enumerate(groups)
+        msgpack.packb([_VERSION, commit.journal, number, number == last, group, commit.of])
+        for number, group in enumerate(groups)
     ]
 
 
@@ -63,9 +66,9 @@ class Assembler:
         Raises:
             ValueError: the record is of a version that this code does not know.
         """
-        version, journal, number, last, group = msgpack.unpackb(value)
-        if version != _VERSION:
-            raise ValueError(f"changelog record of version {version}, this worker reads version {_VERSION}")
+        version, journal, number, last, group, *of = msgpack.unpackb(value)
+        if version not in _READ:
+            raise ValueError(f"changelog record of version {version}, this worker reads up to version {_VERSION}")
         if number == 0:
             self._journal, self._parts = journal, []
         if number != len(self._parts) or journal != self._journal:
@@ -75,4 +78,4 @@ class Assembler:
         if not last:
             return None
         changes = [Change(*msgpack.unpackb(packed, use_list=False)) for part in self._parts for packed in part]
-        return Commit(journal, changes)
+        return Commit(journal, changes, *of)

@@ -1,82 +1,190 @@
 """Brings a shard's store to the committed end of its changelog.
 
-In: a store, the changelog partition. Out: the store's rows as tables, and the position to fold from.
-Never: a record of a transaction that was not committed; trust in a store that the changelog does not reach.
+In: a store, the snapshots, the changelog. Out: all rows as tables, and the position to fold from.
+Never: a record of a transaction that was not committed; a state that lacks what was deleted of the changelog; trust in
+a store or a snapshot of other topics than those that are there.
+
+It begins with the local store, where that is whole and the changelog has all that comes after it; else with the newest
+snapshot of which that holds; else at the changelog's beginning, if that is still there.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
-from streams.journal.tables import Tables
+from streams.journal.tables import Change, Tables
 from streams.worker.lane import Abandoned
+from streams.worker.state.archive import Archive, Kept
 from streams.worker.state.changelog import Assembler
-from streams.worker.state.store import Position, Store
+from streams.worker.state.log import OtherLog
+from streams.worker.state.origin import UNKNOWN, Origin, is_trusted
+from streams.worker.state.store import DamagedStore, Position, Store
+from streams.worker.state.tail import Bounds, Changelog, ChangelogUnavailable, KafkaChangelog
 
 log = logging.getLogger(__name__)
 
-_ANSWER_WITHIN_S = 30.0
-_POLL_S = 0.2
+T = TypeVar("T")
+
+_TELL_EVERY = 20_000
+
+Told = Callable[[str, int, int], None]
+"""Hears of progress: what is read (store, snapshot, changelog), how much of it has been, of how much about."""
 
 
-class ChangelogUnavailable(Exception):
-    """The changelog could not be read to its end."""
+class Unrestorable(Exception):
+    """What was deleted of the changelog is nowhere else: going on would lose state without a word."""
+
+
+class Restored(NamedTuple):
+    """A shard's rows, and what they stand for."""
+
+    tables: Tables
+    position: Position
 
 
 def restore(
-    store: Store, consumer: Consumer, partition: TopicPartition, stopping: threading.Event
-) -> tuple[Tables, Position]:
-    """Reads what the store lacks of the changelog into it; answers all its rows.
+    store: Store,
+    consumer: Consumer,
+    partition: TopicPartition,
+    stopping: threading.Event,
+    *,
+    archive: Archive | None = None,
+    here: Origin = UNKNOWN,
+    told: Told = lambda part, done, of: None,
+) -> Restored:
+    """Reads what the store lacks into it; answers all its rows.
 
     `consumer` reads committed records only, reports partition ends, and belongs to this call; it is closed.
 
     Raises:
         ChangelogUnavailable: the broker answered with an error, or not at all.
         Abandoned: `stopping` was set.
+        OtherLog: the state is of a journal or changelog that was made anew.
+        Unrestorable: the changelog's beginning was deleted, and nothing reaches it.
     """
     try:
-        _catch_up(store, consumer, partition, stopping)
+        return Restore(store, KafkaChangelog(consumer, partition, stopping), archive, here, told).run()
     finally:
         consumer.close()
-    return Tables(store.rows()), store.position()
 
 
-def _catch_up(store: Store, consumer: Consumer, partition: TopicPartition, stopping: threading.Event) -> None:
-    first, end = consumer.get_watermark_offsets(partition, timeout=_ANSWER_WITHIN_S)
-    if not first <= store.position().changelog <= max(end, first):
-        log.warning("store of shard %d is of another changelog; restoring from its start", partition.partition)
-        store.wipe()
-    start = max(first, store.position().changelog)
-    consumer.assign([TopicPartition(partition.topic, partition.partition, start)])
-    assembler = Assembler()
-    for message in _records(consumer, partition, end, stopping):
-        commit = assembler.add(message.value() or b"")
-        if commit is not None:
-            store.commit(commit.changes, Position(commit.journal, (message.offset() or 0) + 1))
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """One restore, of whatever changelog; see `restore`."""
+
+    store: Store
+    changelog: Changelog
+    archive: Archive | None
+    here: Origin
+    told: Told
+
+    def run(self) -> Restored:
+        """See `restore`."""
+        try:
+            return self._run()
+        except DamagedStore as error:  # met while writing to it
+            log.warning("%s; restoring once more, without it", error)
+            self._begin_anew()
+            return self._run()
+
+    def _run(self) -> Restored:
+        bounds = self.changelog.bounds()
+        tables = self._from_store(bounds)
+        if tables is None and self.archive is not None:
+            tables = self._from_snapshots(self.archive, bounds)
+        if tables is None and bounds.first > 0:
+            raise Unrestorable(
+                f"{self.changelog.name} begins at offset {bounds.first}: what was before was deleted, and neither the "
+                "local store nor a snapshot reaches that far. Bring the snapshots back, or set where they are"
+            )
+        tables = Tables() if tables is None else tables
+        self._catch_up(tables, bounds)
+        return Restored(tables, self.store.position())
+
+    def _from_store(self, bounds: Bounds) -> Tables | None:
+        """Its rows, if it can be trusted and the changelog goes on from it; else it is begun anew."""
+        try:
+            position = self.store.position()
+            if position != Position() and self._is_trusted(self.store.origin(), "the local store", bounds):
+                if bounds.first <= position.changelog <= bounds.end:
+                    tables = Tables(self._counted(self.store.rows(), self.store.entries()))
+                    self.store.bind(self.here)
+                    return tables
+                log.warning("%s does not go on from the local store at %d", self.changelog.name, position.changelog)
+        except DamagedStore as error:
+            log.warning("%s; it is begun anew", error)
+        self._begin_anew()
+        return None
+
+    def _begin_anew(self) -> None:
+        self.store.wipe()
+        self.store.bind(self.here)
+
+    def _is_trusted(self, noted: Origin, what: str, bounds: Bounds) -> bool:
+        trusted = is_trusted(noted, self.here, what, empty=bounds.end == 0)
+        if not trusted:
+            log.warning("%s is of other topics than %s: %s, not %s", what, self.changelog.name, noted, self.here)
+        return trusted
+
+    def _counted(self, rows: Iterator[Change], about: int) -> Iterator[Change]:
+        for done, row in enumerate(rows):
+            if done % _TELL_EVERY == 0:
+                self.told("store", done, about)
+            yield row
+
+    def _from_snapshots(self, archive: Archive, bounds: Bounds) -> Tables | None:
+        """The rows of the newest snapshot that can be read and gone on from, in the store too; None without one."""
+        for kept in _asked(archive.kept):
+            if bounds.first <= kept.changelog <= bounds.end:
+                try:
+                    return self._loaded(archive, kept, bounds)
+                except (Abandoned, OtherLog, DamagedStore):
+                    raise
+                except Exception as error:  # whatever the place's driver raises
+                    log.warning("snapshot %s can't be used: %s", kept.path, error)
+                    self._begin_anew()
+        for changelog in _asked(archive.others) if bounds.end == 0 else ():
+            self._is_trusted(self.here._replace(changelog=changelog), "a snapshot", bounds)
+        return None
+
+    def _loaded(self, archive: Archive, kept: Kept, bounds: Bounds) -> Tables | None:
+        tables, done = Tables(), 0
+        with archive.load(kept) as (header, parts):
+            if not self._is_trusted(header.origin, kept.path, bounds):
+                return None
+            for part in parts:
+                tables.table(part.table).update(zip(part.keys, part.values, strict=True))
+                self.store.commit(part.changes(), Position())  # stands for nothing until all of it is there
+                done += len(part.keys)
+                self.told("snapshot", done, header.rows)
+        self.store.commit([], header.position)
+        log.info("restored %d rows from snapshot %s", done, kept.path)
+        return tables
+
+    def _catch_up(self, tables: Tables, bounds: Bounds) -> None:
+        start = self.store.position().changelog
+        assembler = Assembler()
+        for offset, value in self.changelog.records(start, bounds.end):
+            commit = assembler.add(value)
+            if commit is not None:
+                self._is_trusted(self.here._replace(journal=commit.of or self.here.journal), "the changelog", bounds)
+                self.store.commit(commit.changes, Position(commit.journal, offset + 1))
+                tables.take(commit.changes)
+                self.told("changelog", offset + 1 - start, max(bounds.end, offset + 1) - start)
+        if self.changelog.bounds().first > start:
+            raise ChangelogUnavailable(f"{self.changelog.name} was cut off while it was read")
 
 
-def _records(consumer: Consumer, partition: TopicPartition, end: int, stopping: threading.Event) -> Iterator[Message]:
-    """What is committed, to the end of the partition, which is at `end` at least: a new leader may not know it yet."""
-    heard = time.monotonic()
-    while True:
-        if stopping.is_set():
-            raise Abandoned
-        message = consumer.poll(_POLL_S)
-        error = message.error() if message is not None else None
-        if message is not None and error is None:
-            yield message
-        elif message is not None and error is not None and error.code() == KafkaError._PARTITION_EOF:
-            if (message.offset() or 0) >= end:
-                return
-        elif error is not None and not error.retriable():
-            raise ChangelogUnavailable(error.str())
-        elif time.monotonic() - heard > _ANSWER_WITHIN_S:
-            raise ChangelogUnavailable(f"no answer while reading {partition.topic}/{partition.partition}")
-        else:
-            continue
-        heard = time.monotonic()
+def _asked(place: Callable[[], list[T]]) -> list[T]:
+    """What a place of snapshots lists; nothing, said aloud, while it can't."""
+    try:
+        return place()
+    except Exception as error:  # whatever the place's driver raises
+        log.warning("the place of snapshots can't be read: %s", error)
+        return []

@@ -2,30 +2,36 @@
 
 In: changes of a commit. Out: all rows, and the position that they stand for. Never: a write that is half there.
 
-A store is a cache of the changelog: it may be lost, or behind, and is then filled from the changelog. It is never
-ahead, since it is written after the changelog record is committed.
+A store is a cache of the changelog: it may be lost, or behind, and is then filled from a snapshot and the changelog.
+It is never ahead, since it is written after the changelog record is committed.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgpack
-from rocksdict import AccessType, DbClosedError, Options, Rdict, WriteBatch
+from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
 from streams.journal.tables import Change
+from streams.worker.state.origin import UNKNOWN, Origin
 
 log = logging.getLogger(__name__)
 
-_POSITION = b"\x00position"
+_OURS = b"\xff"
+"""Begins our own keys: it is in no text, so they come after all rows, and the position is the last of them."""
+_ORIGIN = _OURS + b"origin"
+_POSITION = _OURS + b"position"
 _HELD = ("While lock file", "lock hold by current process")
 _DAMAGED = ("Corruption", "No such file or directory")
+_CONDEMNED = "CONDEMNED"
+_FLUSH_BYTES = 16 << 20
+_MANIFEST_BYTES = 16 << 10
 
 
 class Position(NamedTuple):
@@ -40,7 +46,7 @@ class StoreLocked(Exception):
 
 
 class DamagedStore(Exception):
-    """What is in the folder can't be opened as a store."""
+    """What is in the folder is not all that was written: `wipe` it, and restore."""
 
 
 class Store(Protocol):
@@ -49,8 +55,17 @@ class Store(Protocol):
     def position(self) -> Position:
         """What the rows stand for; zeros when it is empty."""
 
+    def origin(self) -> Origin:
+        """The topics that the position is of."""
+
+    def bind(self, origin: Origin) -> None:
+        """Notes the topics that the positions of all commits from now on are of."""
+
     def rows(self) -> Iterator[Change]:
-        """All rows, in any order."""
+        """All rows, in any order. Raises DamagedStore where some are lost, at the end at the latest."""
+
+    def entries(self) -> int:
+        """How many rows there are, about."""
 
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """Writes rows (None removes one) and position together: after a crash either all or nothing is there."""
@@ -59,7 +74,7 @@ class Store(Protocol):
         """Bytes that it takes on disk, about."""
 
     def wipe(self) -> None:
-        """Forgets everything."""
+        """Forgets everything, the origin too."""
 
     def close(self) -> None:
         """Lets the next owner in; safe to call twice."""
@@ -71,10 +86,23 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], bytes] = {}
         self._position = Position()
+        self._origin = UNKNOWN
 
     def position(self) -> Position:
         """See `Store`."""
         return self._position
+
+    def origin(self) -> Origin:
+        """See `Store`."""
+        return self._origin
+
+    def bind(self, origin: Origin) -> None:
+        """See `Store`."""
+        self._origin = origin
+
+    def entries(self) -> int:
+        """See `Store`."""
+        return len(self._rows)
 
     def rows(self) -> Iterator[Change]:
         """See `Store`."""
@@ -99,6 +127,7 @@ class MemoryStore:
         """See `Store`."""
         self._rows.clear()
         self._position = Position()
+        self._origin = UNKNOWN
 
     def close(self) -> None:
         """See `Store`."""
@@ -107,44 +136,66 @@ class MemoryStore:
 class RocksStore:
     """A store in a folder of its own, by RocksDB; one that is damaged is begun anew, since the changelog has it all.
 
-    A commit survives the end of the process at once. One that a power cut takes, with all that came after it, comes
-    again from the changelog. Raises StoreLocked where another process has the folder open.
+    It has no write-ahead log: what was committed since the last flush is gone with the process, and comes again from
+    the changelog. So it has files of one kind only, and however many of the last are lost, what is left is the state
+    after some commit (docs/decisions/0007). Raises StoreLocked where another process has the folder open.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._gone = folder.with_name(f"{folder.name}.gone")
+        self._unlogged = WriteOptions()
+        self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, the stub errs
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._gone, ignore_errors=True)
+        self._db: Any = None
         try:
             self._db = self._open()
         except DamagedStore as error:
-            log.warning("%s; it is restored from the changelog", error)
+            log.warning("%s; it is begun anew", error)
             self._remove()
             self._db = self._open()
 
     def _open(self) -> Rdict:
-        try:
-            return Rdict(str(self._folder), Options(raw_mode=True), access_type=AccessType.read_write())
-        except Exception as error:
-            if any(words in str(error) for words in _HELD):
-                raise StoreLocked(f"{self._folder} is still open in another process") from error
-            if any(words in str(error) for words in _DAMAGED):
-                raise DamagedStore(f"the store in {self._folder} is damaged: {error}") from error
-            raise
+        with _told(self._folder):
+            if (self._folder / _CONDEMNED).exists():
+                raise DamagedStore(f"the store in {self._folder} could not be written to")
+            return Rdict(str(self._folder), _options(), access_type=AccessType.read_write())
 
     def position(self) -> Position:
         """See `Store`."""
-        packed = self._db.get(_POSITION)
+        with _told(self._folder):
+            packed = self._db.get(_POSITION)
         return Position() if packed is None else Position(*msgpack.unpackb(packed))
 
-    def rows(self) -> Iterator[Change]:
+    def origin(self) -> Origin:
         """See `Store`."""
-        rows: Iterator[tuple[Any, Any]] = iter(self._db.items())  # bytes, since the store is raw
-        for key, value in rows:
-            if key != _POSITION:
-                table, _, name = key.partition(b"\x00")
-                yield Change(table.decode(), name.decode(), _unpack(value))
+        with _told(self._folder):
+            packed = self._db.get(_ORIGIN)
+        return UNKNOWN if packed is None else Origin(*msgpack.unpackb(packed))
+
+    def bind(self, origin: Origin) -> None:
+        """See `Store`."""
+        self._db.put(_ORIGIN, msgpack.packb(origin), self._unlogged)
+
+    def rows(self) -> Iterator[Change]:
+        """See `Store`. An iterator that meets a damaged block just ends: then it has not come to the position."""
+        items: Iterator[tuple[Any, Any]] = iter(self._db.items())  # bytes, since the store is raw
+        key = b""
+        try:
+            with _told(self._folder):
+                for key, value in items:
+                    if not key.startswith(_OURS):
+                        table, _, name = key.partition(b"\x00")
+                        yield Change(table.decode(), name.decode(), _unpack(value))
+                if key != _POSITION and self._db.get(_POSITION) is not None:
+                    raise DamagedStore(f"the store in {self._folder} can't be read to its end")
+        finally:
+            del items  # an iterator that lives on, if only in a traceback, keeps the folder locked after a close
+
+    def entries(self) -> int:
+        """See `Store`."""
+        return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
 
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """See `Store`."""
@@ -156,11 +207,21 @@ class RocksStore:
             else:
                 batch.put(name, msgpack.packb(value))
         batch.put(_POSITION, msgpack.packb(position))
-        self._db.write(batch)
+        self._write(batch)
+
+    def _write(self, batch: WriteBatch) -> None:
+        try:
+            with _told(self._folder):
+                self._db.write(batch, self._unlogged)
+                if (self._db.property_int_value("rocksdb.cur-size-active-mem-table") or 0) > _FLUSH_BYTES:
+                    self._db.flush(wait=False)
+        except DamagedStore:  # met while compacting: what is read at the next open may be whole all the same
+            (self._folder / _CONDEMNED).touch()
+            raise
 
     def size(self) -> int:
         """See `Store`."""
-        return sum(entry.stat().st_size for entry in os.scandir(self._folder) if entry.is_file())
+        return sum(map(_size, self._folder.iterdir()))
 
     def wipe(self) -> None:
         """See `Store`."""
@@ -174,9 +235,42 @@ class RocksStore:
         shutil.rmtree(self._gone, ignore_errors=True)
 
     def close(self) -> None:
-        """See `Store`."""
-        with suppress(DbClosedError):
-            self._db.close()
+        """See `Store`. What can't be flushed any more comes again from the changelog."""
+        try:
+            if self._db is not None:
+                self._db.close()
+        except Exception as error:  # met while compacting; only without the handle the folder is free then
+            log.warning("the store in %s could not be closed in order: %s", self._folder, error)
+        self._db = None
+
+
+def _options() -> Options:
+    """A manifest is begun anew before it is longer than a block of it, 32 KiB.
+
+    A page of zeros within a block makes RocksDB pass over the rest of the block: all that is newer, then.
+    """
+    options = Options(raw_mode=True)
+    options.set_max_manifest_file_size(_MANIFEST_BYTES)
+    return options
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """RocksDB's errors by what is to be done about them."""
+    try:
+        yield
+    except Exception as error:
+        if any(words in str(error) for words in _HELD):
+            raise StoreLocked(f"{folder} is still open in another process") from error
+        if any(words in str(error) for words in _DAMAGED):
+            raise DamagedStore(f"the store in {folder} is damaged: {error}") from error
+        raise
+
+
+def _size(file: Path) -> int:
+    with suppress(FileNotFoundError):  # RocksDB removes files beside us
+        return file.stat().st_size
+    return 0
 
 
 def _unpack(packed: bytes) -> object:

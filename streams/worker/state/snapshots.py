@@ -1,0 +1,127 @@
+"""When a shard's snapshot is due, and taking it beside the live work.
+
+In: the tables after each commit. Out: snapshots in the archive; a changelog that begins later, where that is wanted.
+Never: a wait of the lane on a disk or a network; a failure that ends the shard; a record deleted that the older of two
+kept snapshots does not have.
+
+A snapshot is due after so many changed rows, or as many as there are rows, so that writing them stays a small part of
+the work however big the state is; and after so long. One is taken at a time in a process: two would only take the
+interpreter from each other and from the lanes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from streams.journal.tables import Tables
+from streams.settings import Snapshots as Schedule
+from streams.worker.clients import BrokerUnavailable
+from streams.worker.lane import Abandoned
+from streams.worker.state.archive import Archive
+from streams.worker.state.snapshot import Header, Part, view, write
+from streams.worker.state.store import Position
+from streams.worker.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+_TURN = threading.Lock()
+_AGAIN_AFTER_S = 60.0
+_LET_GO_WITHIN_S = 5.0
+
+
+class Snapshots:
+    """Those of one shard. `prune(offset)` deletes what its changelog has below that offset."""
+
+    def __init__(
+        self, shard: int, schedule: Schedule, archive: Archive, telemetry: Telemetry, prune: Callable[[int], None]
+    ) -> None:
+        self._shard = shard
+        self._schedule = schedule
+        self._archive = archive
+        self._telemetry = telemetry
+        self._prune = prune
+        self._rows = 0
+        self._due_ms = self._next_ms()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def _next_ms(self) -> float:
+        """When the next one is due: at once where there is none, which also shows early that the place is of use."""
+        try:
+            for kept in self._archive.kept()[:1]:
+                with self._archive.load(kept) as (header, _):
+                    return header.begun_ms + self._schedule.every_s * 1000
+        except Exception as error:  # whatever the place's driver raises
+            log.warning("shard %d: the newest snapshot can't be read: %s", self._shard, error)
+        return 0.0
+
+    def committed(self, tables: Tables, position: Position, changed: int) -> None:
+        """Takes a snapshot if one is due. `tables` stand at `position`, and differ in `changed` rows from before."""
+        self._rows += changed
+        if self._is_due(tables) and (self._thread is None or not self._thread.is_alive()):
+            rows = view(tables)
+            now_ms = int(time.time() * 1000)
+            header = Header(self._shard, position, self._archive.here, sum(len(part.keys) for part in rows), now_ms)
+            self._rows, self._due_ms = 0, now_ms + self._schedule.every_s * 1000
+            name = f"snapshot-{self._shard}"
+            self._thread = threading.Thread(target=self._take, args=(header, rows), name=name, daemon=True)
+            self._thread.start()
+
+    def _is_due(self, tables: Tables) -> bool:
+        enough = max(self._schedule.every_rows, sum(tables.sizes().values()))
+        return self._rows >= enough or time.time() * 1000 >= self._due_ms
+
+    def _take(self, header: Header, rows: Iterable[Part]) -> None:
+        """In a thread of its own."""
+        try:
+            with _TURN:
+                began = time.monotonic()
+                size = self._keep(header, rows)
+            self._measure(header, time.monotonic() - began, size)
+        except Abandoned:
+            log.info("shard %d: a snapshot was given up", self._shard)
+        except Exception as error:  # whatever the place's driver raises
+            log.warning("shard %d: no snapshot could be kept: %s", self._shard, error)
+            self._telemetry.count("siyu_snapshot_failures_total", shard=self._shard)
+            self._due_ms = time.time() * 1000 + _AGAIN_AFTER_S * 1000
+
+    def _keep(self, header: Header, rows: Iterable[Part]) -> int:
+        sizes: list[int] = []
+        kept = self._archive.save(header.position.changelog, self._pieces(write(header, rows), sizes))
+        log.info("shard %d: snapshot %s of %d rows, %d bytes", self._shard, kept.path, header.rows, sum(sizes))
+        newest_two = self._archive.drop_old()
+        if self._schedule.prune and len(newest_two) == 2:
+            self._cut(newest_two[1].changelog)
+        return sum(sizes)
+
+    def _pieces(self, made: Iterator[bytes], sizes: list[int]) -> Iterator[bytes]:
+        """Lets the lanes have the interpreter half of the time."""
+        began = time.perf_counter()
+        for piece in made:
+            sizes.append(len(piece))
+            if self._stopping.wait(time.perf_counter() - began):
+                raise Abandoned
+            yield piece
+            began = time.perf_counter()
+
+    def _cut(self, offset: int) -> None:
+        try:
+            self._prune(offset)
+        except BrokerUnavailable as error:
+            log.warning("shard %d: its changelog stays as it is: %s", self._shard, error)
+
+    def _measure(self, header: Header, took_s: float, size: int) -> None:
+        telemetry, shard = self._telemetry, self._shard
+        telemetry.count("siyu_snapshots_total", shard=shard)
+        telemetry.set("siyu_snapshot_timestamp_seconds", header.begun_ms / 1000, shard=shard)
+        telemetry.set("siyu_snapshot_seconds", took_s, shard=shard)
+        telemetry.set("siyu_snapshot_bytes", size, shard=shard)
+
+    def close(self) -> None:
+        """Gives up what is under way. A place that hangs is not waited for: what comes of it later is of use too."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(_LET_GO_WITHIN_S)
