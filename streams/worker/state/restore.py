@@ -143,7 +143,8 @@ class Restore:
         for kept in _asked(archive.kept):
             if bounds.first <= kept.changelog <= bounds.end:
                 try:
-                    return self._loaded(archive, kept, bounds)
+                    if (tables := self._loaded(archive, kept, bounds)) is not None:
+                        return tables
                 except (Abandoned, OtherLog, DamagedStore):
                     raise
                 except Exception as error:  # whatever the place's driver raises

@@ -97,7 +97,8 @@ class KafkaChangelog:
 def delete_below(settings: Settings, shard: int, offset: int) -> None:
     """Deletes what the shard's changelog has below this offset. Raises BrokerUnavailable, also where it can't."""
     partition = TopicPartition(CHANGELOG, shard, offset)
+    client = admin(settings.kafka)  # held, since nobody answers once it is gone
     try:
-        admin(settings.kafka).delete_records([partition], request_timeout=_ANSWER_WITHIN_S)[partition].result()
+        client.delete_records([partition], request_timeout=_ANSWER_WITHIN_S)[partition].result()
     except KafkaException as error:
         raise BrokerUnavailable(f"{CHANGELOG}/{shard} can't be cut off: {sentence(error.args[0])}") from error
