@@ -81,7 +81,7 @@ class Intake:
         refusals = sorted([*refused, *refused_entries], key=itemgetter(0))
         return Batch(
             self._regroup.frames(cut, rows, noted),
-            [_dead_letter(cut.records[at], why) for at, why in refusals],
+            [dead_letter(cut.records[at], why) for at, why in refusals],
             _counts(cut, rows, noted, found.heartbeats, refusals),
             set_aside,
         )
@@ -151,7 +151,7 @@ def _without(rows: Rows, refused: Iterable[int]) -> Rows:
     return Rows(rows.events.filter(keep), with_rows(ids, place.take(ids["row"])), at)
 
 
-def _dead_letter(record: RawRecord, why: Rejected) -> DeadLetter:
+def dead_letter(record: RawRecord, why: Rejected) -> DeadLetter:
     """The record as it came. `time` is when it was received, so that the same record gives the same letter."""
     return DeadLetter(
         stage=STAGE,
