@@ -7,6 +7,7 @@ Never: the text of an exception, which may hold an id of a person; a decision ab
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple
@@ -49,6 +50,7 @@ class Poisoned(Exception):
         super().__init__(f"our own code raised: {place_of(error)}")
         self.spot = spot
         self.told = place_of(error)
+        self.trace = trace_of(error)
 
 
 class LeftOut(NamedTuple):
@@ -67,6 +69,11 @@ def place_of(error: BaseException) -> str:
         return type(error).__name__
     module, step = ours[-1]
     return f"{type(error).__name__} in {module}.{step.tb_frame.f_code.co_name}, line {step.tb_lineno}"
+
+
+def trace_of(error: BaseException) -> str:
+    """Where an exception came from, line by line, without its text."""
+    return "".join(traceback.format_tb(error.__traceback__))
 
 
 def _steps(step: TracebackType | None) -> Iterator[TracebackType]:
