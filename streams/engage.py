@@ -17,6 +17,7 @@ from streams.delivery.decide import Offer, Send, Why, decide
 from streams.identity.persons import NOBODY, Persons, parts_of
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
+from streams.poison import NOTHING, Firing, Poisoned, Tally, Told, letter_of_firing
 from streams.rules.absence import Instance, Seen, Verdict, from_row, to_row
 from streams.rules.book import Book, Compiled
 from streams.rules.timers import Timers
@@ -63,6 +64,8 @@ class Engage:
         self._persons = persons
         self._clock = clock
         self._book = book
+        self._tally = Tally(tables)
+        self.left_out: Told = NOTHING
         self.public: list[Public] = []
         self.triggers: list[dict[str, Any]] = []
         self.decisions: list[dict[str, Any]] = []
@@ -111,7 +114,21 @@ class Engage:
         """Settles everything that is due by now."""
         if self.timers.next_ms < self._clock.now:
             for key in self.timers.due(self._clock):
-                self._ripe(key)
+                firing = Firing(key, self._clock.now)
+                try:
+                    if firing in self.left_out:
+                        self._leave_out(firing)
+                    else:
+                        self._ripe(key)
+                except Exception as error:
+                    raise Poisoned(firing, error) from error
+
+    def _leave_out(self, firing: Firing) -> None:
+        """What waits there is given up, as a dead letter."""
+        tenant, letter = letter_of_firing(firing, self._rows.get(firing.key), self.left_out[firing])
+        self._rows.drop(firing.key)
+        self.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
+        self._tally.add(self._clock.now)
 
     def _ripe(self, key: str) -> None:
         tenant, name, business_key = key.split("\x1f")

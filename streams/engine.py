@@ -29,6 +29,7 @@ from streams.journal.dedup import Dedup
 from streams.journal.frame import REFUSAL, Entry, Frame, Partition
 from streams.journal.rows import EventRow, Rows
 from streams.journal.tables import Tables
+from streams.poison import NOTHING, LeftOut, Poisoned, Tally, Told, letter_of, spot_of, without
 from streams.rules.absence import Seen
 from streams.rules.book import USUAL, Book, Known
 from streams.rules.spec import InvalidRule
@@ -36,12 +37,16 @@ from streams.rules.spec import InvalidRule
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What the fold depends on beside the journal. `salt`: at most 64 bytes, makes node hashes unguessable."""
+    """What the fold depends on beside the journal. `salt`: at most 64 bytes, makes node hashes unguessable.
+
+    `most_faults` changes no output: it says how often our own code may raise before the fold stops.
+    """
 
     salt: bytes
     dedup_window_ms: int = 86_400_000
     policy: MergePolicy = DEFAULT
     known: Known = USUAL
+    most_faults: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +70,59 @@ class Engine:
         self.dedup = Dedup(tables, config.dedup_window_ms)
         self.book = Book(tables, config.known)
         self.engage = Engage(tables, self.persons, self.clock, self.book)
+        self.tally = Tally(tables)
         for group in self.book.groups():
             self.clock.watch(group)
 
-    def step(self, offset: int, frame: Frame) -> Outputs:
-        """Folds the journal frame at this offset.
+    def step(self, offset: int, frame: Frame, left_out: Told = NOTHING) -> Outputs:
+        """Folds the journal frame at this offset, without the rows and timers that are to be left out.
 
         Raises:
             MissingRange: the journal has a gap; state is as it was before.
+            Poisoned: our own code raised. State is half done: this engine is to be thrown away (see `isolate`).
         """
         clock, timers, dedup = self.clock, self.engage.timers, self.dedup
         marks = clock.begin(frame)
+        self.engage.left_out = left_out
         facts = Facts(self.shard, offset, frame)
         counts: Counter[str] = Counter()
         refused: list[str] = []
-        for item in Rows(frame, marks):
-            clock.row(item.received_ms)
-            if timers.next_ms < clock.now or dedup.expires_ms < clock.now:
-                self._settle_time()
-            if isinstance(item, EventRow):
-                counts[self._take_event(item, facts)] += 1
-            else:
-                counts["entries"] += 1
-                self._take_entry(item, facts, refused)
-            if self.persons.facts:
-                self._note_identity(facts)
-            if timers.next_ms < clock.now:
-                self._settle_time()
-        clock.end(frame)
-        self._settle_time()
-        self.dedup.end(offset)
-        counts["repeated"] = frame.events.num_rows - counts["accepted"] - counts["duplicate"]
-        return self._outputs(facts, counts, refused)
+        item: EventRow | Entry | LeftOut | None = None
+        rows = Rows(frame, marks)
+        try:
+            for item in without(rows, frame.ranges, left_out) if left_out else rows:
+                clock.row(item.received_ms)
+                if timers.next_ms < clock.now or dedup.expires_ms < clock.now:
+                    self._settle_time()
+                if isinstance(item, EventRow):
+                    counts[self._take_event(item, facts)] += 1
+                elif isinstance(item, LeftOut):
+                    counts["isolated"] += self._leave_out(item, frame)
+                else:
+                    counts["entries"] += 1
+                    self._take_entry(item, facts, refused)
+                if self.persons.facts:
+                    self._note_identity(facts)
+                if timers.next_ms < clock.now:
+                    self._settle_time()
+            item = None
+            clock.end(frame)
+            self._settle_time()
+            self.dedup.end(offset)
+            counts["repeated"] = frame.events.num_rows - sum(counts[taken] for taken in _TAKEN)
+            return self._outputs(facts, counts, refused)
+        except Poisoned:
+            raise
+        except Exception as error:
+            at = spot_of(item, frame.ranges) if isinstance(item, EventRow | Entry) else None
+            raise Poisoned(at, error) from error
+
+    def _leave_out(self, left: LeftOut, frame: Frame) -> bool:
+        """Whether what was left out is an event."""
+        tenant, letter = letter_of(left, frame.ranges)
+        self.engage.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
+        self.tally.add(self.clock.now)
+        return isinstance(left.item, EventRow)
 
     def _take_event(self, row: EventRow, facts: Facts) -> str:
         if not self.dedup.first(row.tenant, row.event_id, self.clock.now):
@@ -167,6 +193,7 @@ class Engine:
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 
+_TAKEN = ("accepted", "duplicate", "isolated")
 _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
 _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND}
 

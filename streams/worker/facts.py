@@ -43,6 +43,8 @@ class WriteFacts:
         self._stopping = threading.Event()
         self._resolved = Log(settings, RESOLVED, shard, self.number, begins_late=True)
         self._settings = settings
+        self.waits_for = ""
+        self.pulse = 0
 
     def open(self) -> int:
         """Takes the shard over, and settles the block in doubt; the journal offset after the last block with rows."""
@@ -83,9 +85,11 @@ class WriteFacts:
                 with self._lock:
                     done = work()
                 self._telemetry.set("siyu_sink_available", 1)
+                self.waits_for = ""
                 return done
             except SinkUnavailable as error:
                 log.warning("shard %d waits for the sink: %s", self._shard, error)
+                self.waits_for = f"ClickHouse: {error}"
                 self._telemetry.count("siyu_sink_retries_total", reason="unavailable")
                 self._telemetry.set("siyu_sink_available", 0)
                 self._stopping.wait(_PAUSE_S)

@@ -6,6 +6,7 @@ In: settings, servers, charges. Out: processes. Never: a process left behind; a 
 from __future__ import annotations
 
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,10 +39,10 @@ class Crew:
         """Starts it on its disk; charged, it dies in a window by itself."""
         own = self.settings.model_copy(update={"data": self.folder / f"{name}-{self._disks[name]}"})
         (port,) = free_ports(1)
-        module = "tests.chaos.armed" if charge else "streams.cli.main"
+        siyu = [sys.executable, "-m", "tests.chaos.armed"] if charge else stack.COMMAND
         variables = {VARIABLE: charge.text()} if charge else {}
         log = self.folder / f"{name}.log"
-        self.at[name] = stack.start_worker(own, role_of(name), port, log, module, **variables)
+        self.at[name] = stack.start_worker(own, role_of(name), port, log, siyu, **variables)
         self.charged.pop(name, None)
         if charge:
             self.charged[name] = charge
