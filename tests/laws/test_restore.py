@@ -21,7 +21,7 @@ from streams.worker.state.restore import Restore, Unrestorable
 from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.store import MemoryStore, Position, Store
 from streams.worker.state.tail import ChangelogUnavailable
-from tests.support.changelogs import MemoryChangelog, Rows, after, by_key
+from tests.support.changelogs import MemoryChangelog, Rows, after, by_key, rows_of
 from tests.support.profiles import law
 
 HERE = Origin("cluster", "journal-1", "changelog-1")
@@ -181,7 +181,7 @@ class Shard(RuleBasedStateMachine):
             return
         self.tables, position = restore.run()
         assert by_key(self.tables.rows()) == self.rows
-        assert by_key(self.store.rows()) == self.rows
+        assert rows_of(self.store) == self.rows
         assert position == self.store.position() == self.position
         assert self.store.origin() == HERE
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -30,6 +32,7 @@ _POSITION = _OURS + b"position"
 _HELD = ("While lock file", "lock hold by current process")
 _DAMAGED = ("Corruption", "No such file or directory")
 _CONDEMNED = "CONDEMNED"
+_PART_ROWS = 1_000
 _FLUSH_BYTES = 16 << 20
 _MANIFEST_BYTES = 16 << 10
 
@@ -39,6 +42,18 @@ class Position(NamedTuple):
 
     journal: int = 0
     changelog: int = 0
+
+
+class Part(NamedTuple):
+    """Some rows of one table."""
+
+    table: str
+    keys: Sequence[str]
+    values: Sequence[Any]
+
+    def changes(self) -> list[Change]:
+        """The rows one by one."""
+        return [Change(self.table, key, value) for key, value in zip(self.keys, self.values, strict=True)]
 
 
 class StoreLocked(Exception):
@@ -61,7 +76,7 @@ class Store(Protocol):
     def bind(self, origin: Origin) -> None:
         """Notes the topics that the positions of all commits from now on are of."""
 
-    def rows(self) -> Iterator[Change]:
+    def parts(self) -> Iterator[Part]:
         """All rows, in any order. Raises DamagedStore where some are lost, at the end at the latest."""
 
     def entries(self) -> int:
@@ -104,10 +119,10 @@ class MemoryStore:
         """See `Store`."""
         return len(self._rows)
 
-    def rows(self) -> Iterator[Change]:
+    def parts(self) -> Iterator[Part]:
         """See `Store`."""
         for (table, key), value in self._rows.items():
-            yield Change(table, key, _unpack(value))
+            yield Part(table, [key], _unpacked([value]))
 
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """See `Store`."""
@@ -178,17 +193,17 @@ class RocksStore:
         """See `Store`."""
         self._db.put(_ORIGIN, msgpack.packb(origin), self._unlogged)
 
-    def rows(self) -> Iterator[Change]:
+    def parts(self) -> Iterator[Part]:
         """See `Store`. An iterator that meets a damaged block just ends: then it has not come to the position."""
         items: Iterator[tuple[Any, Any]] = iter(self._db.items())  # bytes, since the store is raw
-        key = b""
+        last = b""
         try:
             with _told(self._folder):
-                for key, value in items:
-                    if not key.startswith(_OURS):
-                        table, _, name = key.partition(b"\x00")
-                        yield Change(table.decode(), name.decode(), _unpack(value))
-                if key != _POSITION and self._db.get(_POSITION) is not None:
+                while keys_and_values := list(islice(items, _PART_ROWS)):
+                    keys, values = zip(*keys_and_values, strict=True)
+                    last = keys[-1]
+                    yield from _parts(keys, values)
+                if last != _POSITION and self._db.get(_POSITION) is not None:
                     raise DamagedStore(f"the store in {self._folder} can't be read to its end")
         finally:
             del items  # an iterator that lives on, if only in a traceback, keeps the folder locked after a close
@@ -273,5 +288,20 @@ def _size(file: Path) -> int:
     return 0
 
 
-def _unpack(packed: bytes) -> object:
-    return msgpack.unpackb(packed, use_list=False)
+def _parts(keys: Sequence[bytes], values: Sequence[bytes]) -> Iterator[Part]:
+    """Neighbours by their tables, without our own keys, which are the last."""
+    start = 0
+    while start < len(keys) and not keys[start].startswith(_OURS):
+        table, mark, _ = keys[start].partition(b"\x00")
+        end = bisect_left(keys, table + b"\x01", start)
+        size = len(table + mark)
+        yield Part(table.decode(), [key[size:].decode() for key in keys[start:end]], _unpacked(values[start:end]))
+        start = end
+
+
+def _unpacked(values: Sequence[bytes]) -> tuple[Any, ...]:
+    """All in one call, as an array of them: half of the time of one call each."""
+    found: tuple[Any, ...] = msgpack.unpackb(
+        b"".join((b"\xdc", len(values).to_bytes(2, "big"), *values)), use_list=False
+    )
+    return found

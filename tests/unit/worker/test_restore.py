@@ -19,7 +19,7 @@ from streams.worker.state.restore import Restore, Unrestorable
 from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.store import MemoryStore, Position, Store
 from streams.worker.telemetry import Telemetry
-from tests.support.changelogs import MemoryChangelog, Rows, by_key
+from tests.support.changelogs import MemoryChangelog, Rows, by_key, rows_of
 
 HERE = Origin("cluster", "journal", "changelog")
 ROWS = {("t", "1"): 3, ("t", "2"): 2}
@@ -52,7 +52,7 @@ def _save(archive: Archive, position: Position, origin: Origin = HERE) -> None:
 def _restored(store: Store, changelog: MemoryChangelog, archive: Archive | None = None, here: Origin = HERE) -> Rows:
     tables, position = Restore(store, changelog, archive, here, lambda part, done, of: None).run()
     assert position == store.position()
-    assert by_key(tables.rows()) == by_key(store.rows())
+    assert by_key(tables.rows()) == rows_of(store)
     return by_key(tables.rows())
 
 
