@@ -53,6 +53,13 @@ def main() -> None:
     _engine(frames, events)
 
 
+def frames_of(traffic: Traffic) -> list[Frame]:
+    """The traffic as the journal frames of one shard."""
+    registry = LocalRegistry()
+    intake = Intake(registry, frozenset(traffic.spec.tenants), Limits(), 1)
+    return [intake.process(cut).frames[0] for cut in _aligned(_records(traffic, registry))]
+
+
 def _records(traffic: Traffic, registry: LocalRegistry) -> list[RawRecord]:
     offsets: dict[Partition, int] = {}
     rules = {path.stem: path.read_text() for path in RULES.glob("*.yaml")}

@@ -32,7 +32,7 @@ from streams.worker.state.changelog import Commit
 from streams.worker.state.log import Log
 from streams.worker.state.origin import UNKNOWN, origin_of
 from streams.worker.state.progress import Progress
-from streams.worker.state.restore import restore
+from streams.worker.state.restore import restore, without_collection
 from streams.worker.state.snapshots import Snapshots
 from streams.worker.state.store import Position, RocksStore, Store, StoreLocked
 from streams.worker.state.tail import delete_below
@@ -86,20 +86,25 @@ class Fold:
         self._store = _opened(folder, self._stopping)
         self._here = origin_of(self._settings)
         archive = self._archive()
-        began = time.monotonic()
-        told = Progress(self._shard, self._telemetry, self._stopping).told
-        partition = TopicPartition(CHANGELOG, self._shard)
-        tables, position = restore(
-            self._store, self._reader(), partition, self._stopping, archive=archive, here=self._here, told=told
-        )
-        self._telemetry.set("siyu_restore_seconds", time.monotonic() - began, shard=self._shard)
+        with without_collection():
+            position = self._restore(archive)
         self._journal.assert_reaches(position.journal)
-        self._isolating = self._fold_of(tables)
-        self._measure_state(self._engine.clock.now)
         if archive is not None:
             self._snapshots = self._snapshots_in(archive)
         log.info("shard %d folds from journal offset %d", self._shard, position.journal)
         return position.journal
+
+    def _restore(self, archive: Archive | None) -> Position:
+        assert self._store is not None
+        began, reader, partition = time.monotonic(), self._reader(), TopicPartition(CHANGELOG, self._shard)
+        told = Progress(self._shard, self._telemetry, self._stopping).told
+        tables, position = restore(
+            self._store, reader, partition, self._stopping, archive=archive, here=self._here, told=told
+        )
+        self._isolating = self._fold_of(tables)
+        self._telemetry.set("siyu_restore_seconds", time.monotonic() - began, shard=self._shard)
+        self._measure_state(self._engine.clock.now)
+        return position
 
     def _archive(self) -> Archive | None:
         settings = self._settings

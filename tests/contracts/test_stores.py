@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from streams.journal.tables import Change
 from streams.worker.state import store as store_module
 from streams.worker.state.origin import UNKNOWN, Origin
 from streams.worker.state.store import DamagedStore, MemoryStore, Position, RocksStore, Store, StoreLocked
+from tests.support.changelogs import rows_of
 from tests.support.profiles import law
 
 CHILD = """
@@ -42,19 +43,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def _rows(store: Store) -> dict[tuple[str, str], Any]:
-    return {(table, key): value for table, key, value in store.rows()}
-
-
 def test_an_empty_store_stands_for_nothing(store: Store) -> None:
     assert store.position() == Position(0, 0)
-    assert _rows(store) == {}
+    assert rows_of(store) == {}
 
 
 def test_a_commit_brings_rows_and_position(store: Store) -> None:
     store.commit([Change("a", "1", (1, "x")), Change("b", "1", {"k": None})], Position(5, 9))
     store.commit([Change("a", "1", None), Change("a", "2", b"raw"), Change("b", "none", None)], Position(6, 10))
-    assert _rows(store) == {("b", "1"): {"k": None}, ("a", "2"): b"raw"}
+    assert rows_of(store) == {("b", "1"): {"k": None}, ("a", "2"): b"raw"}
     assert store.position() == Position(6, 10)
 
 
@@ -62,24 +59,24 @@ def test_the_last_change_of_a_row_in_a_commit_wins(store: Store) -> None:
     store.commit(
         [Change("a", "1", 1), Change("a", "1", None), Change("a", "2", 1), Change("a", "2", 2)], Position(1, 1)
     )
-    assert _rows(store) == {("a", "2"): 2}
+    assert rows_of(store) == {("a", "2"): 2}
 
 
 def test_a_commit_that_fails_leaves_everything_as_it_was(store: Store) -> None:
     store.commit([Change("a", "1", 1)], Position(1, 1))
     with pytest.raises(TypeError):
         store.commit([Change("a", "1", 2), Change("a", "2", object())], Position(2, 2))
-    assert _rows(store) == {("a", "1"): 1}
+    assert rows_of(store) == {("a", "1"): 1}
     assert store.position() == Position(1, 1)
 
 
 def test_a_wiped_store_is_empty_and_goes_on(store: Store) -> None:
     store.commit([Change("a", "1", 1)], Position(1, 1))
     store.wipe()
-    assert _rows(store) == {}
+    assert rows_of(store) == {}
     assert store.position() == Position(0, 0)
     store.commit([Change("a", "2", 2)], Position(3, 4))
-    assert (_rows(store), store.position()) == ({("a", "2"): 2}, Position(3, 4))
+    assert (rows_of(store), store.position()) == ({("a", "2"): 2}, Position(3, 4))
 
 
 def test_a_store_knows_what_topics_it_is_of_until_it_is_wiped(store: Store) -> None:
@@ -87,7 +84,7 @@ def test_a_store_knows_what_topics_it_is_of_until_it_is_wiped(store: Store) -> N
     store.bind(Origin("cluster", "journal", "changelog"))
     store.commit([Change("a", "1", 1)], Position(1, 1))
     assert store.origin() == Origin("cluster", "journal", "changelog")
-    assert _rows(store) == {("a", "1"): 1}
+    assert rows_of(store) == {("a", "1"): 1}
     store.wipe()
     assert store.origin() == UNKNOWN
 
@@ -118,7 +115,7 @@ def test_a_store_on_disk_holds_what_one_in_memory_does(commits: list[list[Change
                 one.commit(changes, Position(number, 2 * number))
         disk.close()
         again = RocksStore(Path(folder) / "store")
-        assert (_rows(again), again.position()) == (_rows(memory), memory.position())
+        assert (rows_of(again), again.position()) == (rows_of(memory), memory.position())
         again.close()
 
 
@@ -147,7 +144,7 @@ def test_kill_9_at_any_moment_leaves_the_rows_of_some_commit_and_the_position_th
         store = RocksStore(folder)
         last = store.position().journal
         assert last <= max([first + commits - 1, *told]) + 1
-        assert _rows(store) == ({("t", str(row)): (last, "x" * 5_000) for row in range(50)} if last else {})
+        assert rows_of(store) == ({("t", str(row)): (last, "x" * 5_000) for row in range(50)} if last else {})
         first = last + 1
         store.close()
 
@@ -174,7 +171,7 @@ def test_a_damaged_store_is_begun_anew_since_the_changelog_has_it_all(tmp_path: 
     victim = next(path for path in folder.iterdir() if harmed in path.name)
     victim.unlink() if harm == "removed" else victim.write_bytes(b"garbage!")
     store = RocksStore(folder)
-    assert (_rows(store), store.position()) == ({}, Position())
+    assert (rows_of(store), store.position()) == ({}, Position())
     store.close()
 
 
@@ -199,9 +196,9 @@ def _with_a_damaged_block(folder: Path) -> Path:
 def test_rows_behind_a_damaged_block_are_not_lost_without_a_word(tmp_path: Path) -> None:
     store = RocksStore(_with_a_damaged_block(tmp_path / "store"))
     with pytest.raises(DamagedStore, match="can't be read to its end"):
-        list(store.rows())
+        rows_of(store)
     store.wipe()
-    assert (_rows(store), store.position()) == ({}, Position())
+    assert (rows_of(store), store.position()) == ({}, Position())
     store.close()
 
 
@@ -219,5 +216,5 @@ def test_a_store_that_can_not_be_written_to_is_begun_anew_at_the_next_opening(
         _overwrite(store, 5000)
     store.close()
     store = RocksStore(tmp_path / "store")
-    assert (_rows(store), store.position()) == ({}, Position())
+    assert (rows_of(store), store.position()) == ({}, Position())
     store.close()

@@ -21,7 +21,7 @@ from streams.worker.state.changelog import Commit
 from streams.worker.state.origin import Origin
 from streams.worker.state.restore import Restore
 from streams.worker.state.store import Position, RocksStore
-from tests.support.changelogs import MemoryChangelog, Rows, after, by_key
+from tests.support.changelogs import MemoryChangelog, Rows, after, by_key, rows_of
 from tests.support.profiles import law
 
 HERE = Origin("cluster", "journal", "changelog")
@@ -106,7 +106,7 @@ def _restored(folder: Path) -> None:
     store = RocksStore(folder)
     restored = Restore(store, CHANGELOG, None, HERE, lambda part, done, of: None).run()
     assert by_key(restored.tables.rows()) == ROWS
-    assert by_key(store.rows()) == ROWS
+    assert rows_of(store) == ROWS
     assert restored.position == store.position() == Position(_COMMITS - 1, 2 * _COMMITS - 3)
     store.close()
 

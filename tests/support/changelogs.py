@@ -12,6 +12,7 @@ import msgpack
 
 from streams.journal.tables import Change
 from streams.worker.state.changelog import Commit, pack
+from streams.worker.state.store import Store
 from streams.worker.state.tail import Bounds
 
 Rows = dict[tuple[str, str], Any]
@@ -66,6 +67,11 @@ def by_key(rows: Iterable[Change]) -> Rows:
         assert (table, key) not in found
         found[table, key] = value
     return found
+
+
+def rows_of(store: Store) -> Rows:
+    """All rows of a store."""
+    return by_key(change for part in store.parts() for change in part.changes())
 
 
 def after(rows: Mapping[tuple[str, str], Any], changes: Iterable[Change]) -> Rows:

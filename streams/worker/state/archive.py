@@ -21,7 +21,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from streams.worker.state.origin import Origin
-from streams.worker.state.snapshot import Header, Part, UnusableSnapshot, read, verify
+from streams.worker.state.snapshot import Header, UnusableSnapshot, read, verify
+from streams.worker.state.store import Part
 
 _KEPT = 2
 _NAME = re.compile(r"(?P<changelog>\d{20})-(?P<of>[^./]+)(?P<unfinished>\.\w+\.part)?")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgpack
 
 from streams.journal.tables import Change
+from streams.worker.state.packed import packer, unpack_all
 
 _VERSION = 2
 _READ = (1, 2)
@@ -41,9 +42,9 @@ def pack(commit: Commit) -> list[bytes]:
 
 def _groups(changes: Iterable[Change]) -> Iterator[list[bytes]]:
     group: list[bytes] = []
-    size = 0
+    size, pack_one = 0, packer()
     for change in changes:
-        packed: bytes = msgpack.packb(tuple(change))
+        packed = pack_one(change)
         group.append(packed)
         size += len(packed)
         if size >= PART_BYTES:
@@ -77,5 +78,5 @@ class Assembler:
         self._parts.append(group)
         if not last:
             return None
-        changes = [Change(*msgpack.unpackb(packed, use_list=False)) for part in self._parts for packed in part]
+        changes = [Change(*row) for part in self._parts for row in unpack_all(part)]
         return Commit(journal, changes, *of)

@@ -10,16 +10,16 @@ doubled or moved) and MessagePack in zstd: first the header, then rows; a part o
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import IO, Any, NamedTuple
 
 import cramjam
 import msgpack
 from xxhash import xxh3_64_intdigest
 
-from streams.journal.tables import Change, Tables
+from streams.journal.tables import Tables
 from streams.worker.state.origin import Origin
-from streams.worker.state.store import Position
+from streams.worker.state.store import Part, Position
 
 _MAGIC = b"siyu state 1\n"
 _HEAD = struct.Struct(">IQ")
@@ -43,18 +43,6 @@ class Header(NamedTuple):
     origin: Origin
     rows: int
     begun_ms: int
-
-
-class Part(NamedTuple):
-    """Some rows of one table."""
-
-    table: str
-    keys: Sequence[str]
-    values: Sequence[Any]
-
-    def changes(self) -> list[Change]:
-        """The rows one by one."""
-        return [Change(self.table, key, value) for key, value in zip(self.keys, self.values, strict=True)]
 
 
 def view(tables: Tables) -> list[Part]:

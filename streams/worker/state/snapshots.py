@@ -21,8 +21,8 @@ from streams.settings import Snapshots as Schedule
 from streams.worker.clients import BrokerUnavailable
 from streams.worker.lane import Abandoned
 from streams.worker.state.archive import Archive
-from streams.worker.state.snapshot import Header, Part, view, write
-from streams.worker.state.store import Position
+from streams.worker.state.snapshot import Header, view, write
+from streams.worker.state.store import Part, Position
 from streams.worker.telemetry import Telemetry
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +22,7 @@ from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
 from streams.journal.tables import Change
 from streams.worker.state.origin import UNKNOWN, Origin
+from streams.worker.state.packed import packer, unpack_all
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ _POSITION = _OURS + b"position"
 _HELD = ("While lock file", "lock hold by current process")
 _DAMAGED = ("Corruption", "No such file or directory")
 _CONDEMNED = "CONDEMNED"
+_PART_ROWS = 1_000
 _FLUSH_BYTES = 16 << 20
 _MANIFEST_BYTES = 16 << 10
 
@@ -39,6 +43,18 @@ class Position(NamedTuple):
 
     journal: int = 0
     changelog: int = 0
+
+
+class Part(NamedTuple):
+    """Some rows of one table."""
+
+    table: str
+    keys: Sequence[str]
+    values: Sequence[Any]
+
+    def changes(self) -> list[Change]:
+        """The rows one by one."""
+        return [Change(self.table, key, value) for key, value in zip(self.keys, self.values, strict=True)]
 
 
 class StoreLocked(Exception):
@@ -61,7 +77,7 @@ class Store(Protocol):
     def bind(self, origin: Origin) -> None:
         """Notes the topics that the positions of all commits from now on are of."""
 
-    def rows(self) -> Iterator[Change]:
+    def parts(self) -> Iterator[Part]:
         """All rows, in any order. Raises DamagedStore where some are lost, at the end at the latest."""
 
     def entries(self) -> int:
@@ -104,14 +120,15 @@ class MemoryStore:
         """See `Store`."""
         return len(self._rows)
 
-    def rows(self) -> Iterator[Change]:
+    def parts(self) -> Iterator[Part]:
         """See `Store`."""
         for (table, key), value in self._rows.items():
-            yield Change(table, key, _unpack(value))
+            yield Part(table, [key], unpack_all([value]))
 
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """See `Store`."""
-        packed = [((table, key), None if value is None else msgpack.packb(value)) for table, key, value in changes]
+        pack = packer()
+        packed = [((table, key), None if value is None else pack(value)) for table, key, value in changes]
         for name, row in packed:
             if row is None:
                 self._rows.pop(name, None)
@@ -144,6 +161,7 @@ class RocksStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._gone = folder.with_name(f"{folder.name}.gone")
+        self._pack = packer()
         self._unlogged = WriteOptions()
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, the stub errs
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -178,17 +196,17 @@ class RocksStore:
         """See `Store`."""
         self._db.put(_ORIGIN, msgpack.packb(origin), self._unlogged)
 
-    def rows(self) -> Iterator[Change]:
+    def parts(self) -> Iterator[Part]:
         """See `Store`. An iterator that meets a damaged block just ends: then it has not come to the position."""
         items: Iterator[tuple[Any, Any]] = iter(self._db.items())  # bytes, since the store is raw
-        key = b""
+        last = b""
         try:
             with _told(self._folder):
-                for key, value in items:
-                    if not key.startswith(_OURS):
-                        table, _, name = key.partition(b"\x00")
-                        yield Change(table.decode(), name.decode(), _unpack(value))
-                if key != _POSITION and self._db.get(_POSITION) is not None:
+                while keys_and_values := list(islice(items, _PART_ROWS)):
+                    keys, values = zip(*keys_and_values, strict=True)
+                    last = keys[-1]
+                    yield from _parts(keys, values)
+                if last != _POSITION and self._db.get(_POSITION) is not None:
                     raise DamagedStore(f"the store in {self._folder} can't be read to its end")
         finally:
             del items  # an iterator that lives on, if only in a traceback, keeps the folder locked after a close
@@ -199,14 +217,14 @@ class RocksStore:
 
     def commit(self, changes: Iterable[Change], position: Position) -> None:
         """See `Store`."""
-        batch = WriteBatch(raw_mode=True)
+        batch, pack = WriteBatch(raw_mode=True), self._pack
         for table, key, value in changes:
             name = f"{table}\x00{key}".encode()
             if value is None:
                 batch.delete(name)
             else:
-                batch.put(name, msgpack.packb(value))
-        batch.put(_POSITION, msgpack.packb(position))
+                batch.put(name, pack(value))
+        batch.put(_POSITION, pack(position))
         self._write(batch)
 
     def _write(self, batch: WriteBatch) -> None:
@@ -273,5 +291,12 @@ def _size(file: Path) -> int:
     return 0
 
 
-def _unpack(packed: bytes) -> object:
-    return msgpack.unpackb(packed, use_list=False)
+def _parts(keys: Sequence[bytes], values: Sequence[bytes]) -> Iterator[Part]:
+    """Neighbours by their tables, without our own keys, which are the last."""
+    start = 0
+    while start < len(keys) and not keys[start].startswith(_OURS):
+        table, mark, _ = keys[start].partition(b"\x00")
+        end = bisect_left(keys, table + b"\x01", start)
+        size = len(table + mark)
+        yield Part(table.decode(), [key[size:].decode() for key in keys[start:end]], unpack_all(values[start:end]))
+        start = end

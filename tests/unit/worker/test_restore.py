@@ -18,8 +18,9 @@ from streams.worker.state.progress import Progress
 from streams.worker.state.restore import Restore, Unrestorable
 from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.store import MemoryStore, Position, Store
+from streams.worker.state.tail import ChangelogUnavailable
 from streams.worker.telemetry import Telemetry
-from tests.support.changelogs import MemoryChangelog, Rows, by_key
+from tests.support.changelogs import MemoryChangelog, Rows, by_key, rows_of
 
 HERE = Origin("cluster", "journal", "changelog")
 ROWS = {("t", "1"): 3, ("t", "2"): 2}
@@ -52,7 +53,7 @@ def _save(archive: Archive, position: Position, origin: Origin = HERE) -> None:
 def _restored(store: Store, changelog: MemoryChangelog, archive: Archive | None = None, here: Origin = HERE) -> Rows:
     tables, position = Restore(store, changelog, archive, here, lambda part, done, of: None).run()
     assert position == store.position()
-    assert by_key(tables.rows()) == by_key(store.rows())
+    assert by_key(tables.rows()) == rows_of(store)
     return by_key(tables.rows())
 
 
@@ -105,12 +106,27 @@ def test_a_snapshot_that_says_it_is_of_other_topics_than_its_name_is_not_trusted
     assert _restored(MemoryStore(), _changelog(), archive) == ROWS
 
 
+def test_rows_of_a_snapshot_that_turns_out_damaged_do_not_stay(archive: Archive) -> None:
+    rows = view(Tables([Change("t", "gone", 1)]))
+    kept = archive.save(3, write(Header(0, Position(2, 3), HERE, 1, 0), rows))
+    file = Path(kept.path)
+    file.write_bytes(file.read_bytes()[:-1])
+    assert _restored(MemoryStore(), _changelog(), archive) == ROWS
+
+
 def test_what_was_deleted_and_is_nowhere_else_is_told(archive: Archive) -> None:
     changelog = _changelog()
     changelog.delete_below(4)
     _save(archive, Position(2, 3))
     with pytest.raises(Unrestorable, match="begins at offset 4: what was before was deleted"):
         _restored(_store(HERE), changelog, archive)
+
+
+def test_what_is_deleted_while_it_is_read_is_not_passed_over() -> None:
+    changelog = _changelog()
+    changelog.on_read = lambda: changelog.delete_below(3)
+    with pytest.raises(ChangelogUnavailable, match="was cut off while it was read"):
+        _restored(MemoryStore(), changelog)
 
 
 def test_a_place_that_can_not_be_read_is_no_hindrance_while_the_changelog_has_it_all(tmp_path: Path) -> None:
