@@ -107,5 +107,5 @@ class Shards:
     def _new(self, shard: int) -> Engine:
         engine = Engine(shard, self._config, Tables())
         for text in self._rules.values():
-            engine.clock.watch(engine.book.apply(EVERY_TENANT, text).group)
+            engine.clock.watch(engine.engage.apply_rule(EVERY_TENANT, text))
         return engine

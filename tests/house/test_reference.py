@@ -11,8 +11,8 @@ from pydantic import BaseModel, SecretStr
 from schemas.records import ID_KINDS, Reason
 from schemas.released import schema
 from streams.cli.main import COMMANDS
-from streams.delivery.decide import Why
-from streams.engage import REMEMBER_MS
+from streams.delivery.reasons import Why
+from streams.engage.agenda import REMEMBER_MS
 from streams.ingest.identifiers import SCOPE_NEEDED, clean
 from streams.ingest.validate import Limits
 from streams.observe.catalogue import METRICS, document
