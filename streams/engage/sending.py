@@ -33,7 +33,7 @@ REMEMBER_MS = 30 * 86_400_000
 
 
 class Sending:
-    """Tables `matches` (key → match, from its deferral or sending on) and `sent` (trigger_id → key, attempt)."""
+    """Tables `matches` (key → match, from its deferral or sending on) and `sent` (trigger_id → key, node, channel)."""
 
     def __init__(
         self, tables: Tables, book: Book, clock: Clock, *, timers: Timers, profiles: Profiles, records: Records
@@ -121,7 +121,7 @@ class Sending:
         self._records.decision(about, "sent", Why.MATCHED)
         trigger_id = match.trigger_id(about.attempt)
         self._profiles.sends.add(node, Sent(self._clock.now, match.rule, channel, trigger_id, match.key))
-        self._sent.put(trigger_id, match.key)
+        self._sent.put(trigger_id, (match.key, node, channel))
         self._keep(replace(match, stage=Stage.SENT, tried=(*match.tried, channel), sent_to=node), compiled)
 
     def _keep(self, match: Match, compiled: Compiled) -> None:
@@ -164,15 +164,15 @@ class Sending:
 
     def receipt(self, record: Mapping[str, Any]) -> str | None:
         """Takes a report on a trigger; the node that it was sent to, None where it is not known any more."""
-        key = self._sent.get(record["trigger_id"])
-        match = None if key is None else self.get(key)
+        key, node, channel = self._sent.get(record["trigger_id"], ("", "", ""))
+        match = self.get(key)
         if match is None or match.tenant != record["tenant"]:
             return None
         if record["status"] == "failed":
             self._failed(match, record["trigger_id"])
         elif record["status"] == "unsubscribed":
-            self._profiles.consents.say(match.sent_to, match.tried[-1], record["time"], given=False)
-        return match.sent_to
+            self._profiles.consents.say(node, channel, record["time"], given=False)
+        return str(node)
 
     def _failed(self, match: Match, trigger_id: str) -> None:
         """It was not sent after all: it counts nowhere, and the next channel is tried."""
