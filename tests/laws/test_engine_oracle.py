@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 
 from streams.engine import Engine, person_sets
-from tests.support.chain import Chain, Outcome
+from tests.support.chain import Chain
 from tests.support.contract import written_and_read
 from tests.support.frames import SALT, fold, public
+from tests.support.history import Outcome
 from tests.support.journals import frames_of
 from tests.support.oracle import Oracle
 from tests.support.profiles import law

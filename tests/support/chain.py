@@ -7,61 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from zoneinfo import ZoneInfo
 
 from xxhash import xxh3_64_intdigest
 
-from tests.support.journals import trigger_id_of
+from tests.support.history import History, Key, Outcome, channel_of, sent_order
 from tests.support.lines import (
-    Applied,
-    CapText,
-    ChannelText,
     Commanded,
     Event,
     Id,
-    Ordained,
     PolicyText,
     Reported,
     RuleText,
 )
-from tests.support.oracle import Node, Oracle, Order, usable
-
-Key = tuple[str, str, str]  # tenant, rule, order
-MINUTE = 60_000
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of an order at position `at` of the journal."""
-
-    at: int
-    key: Key
-    verdict: str
-    reason: str
-    rule: RuleText
-    one_id: str
-    due: int
-    clock: int
-    cause: tuple[str, ...]
-    attempt: int = 0
-    arm: str = "treatment"
-    until: int | None = None
-    channel: str = ""
-    recipient: Id | None = None
-
-    @property
-    def trigger_id(self) -> str:
-        """The same for the same cause, whoever the person is."""
-        tenant, rule, order = self.key
-        return trigger_id_of(tenant, rule, self.attempt, order)
-
-    @property
-    def to(self) -> Node:
-        """The id that it was sent to, with its tenant."""
-        assert self.recipient is not None
-        return (self.key[0], *self.recipient)
+from tests.support.oracle import Node, Oracle, usable
+from tests.support.walls import end_of_quiet
 
 
 @dataclass(frozen=True)
@@ -74,13 +34,11 @@ class Ready:
     attempt: int
 
 
-class Chain:
+class Chain(History):
     """Decides the orders of a journal."""
 
     def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
-        self.lines = oracle.lines
-        self.told: list[Outcome] = []
+        super().__init__(oracle)
         self._again: list[Ready] = []
 
     def outcomes(self) -> list[Outcome]:
@@ -89,18 +47,6 @@ class Chain:
             self._take(at)
             self._settle(at)
         return self.told
-
-    @cached_property
-    def _keys(self) -> list[Key]:
-        orders = {(event.tenant, event.order) for _, event in self.oracle.accepted if event.order}
-        names = {line.rule.name for line in self.lines if isinstance(line, Applied)}
-        return sorted((tenant, name, order) for tenant, order in orders if order for name in names)
-
-    def _order(self, key: Key) -> Order:
-        return Order(self.oracle, *key)
-
-    def _of(self, key: Key) -> list[Outcome]:
-        return [outcome for outcome in self.told if outcome.key == key and outcome.verdict != "noted"]
 
     # What a line does at once
 
@@ -111,16 +57,16 @@ class Chain:
             nodes = usable(line.tenant, line.ids)
             if nodes:
                 self._exits(at, nodes[0], line.type, line.time, line.id)
-        if isinstance(line, Reported) and self._first_report(at, line):
+        if isinstance(line, Reported) and self.first_report(at, line):
             self._report(at, line)
         self._exceeded(at)
 
     def _late_ends(self, at: int, event: Event) -> None:
-        for key in self._keys:
+        for key in self.keys:
             rule = self.oracle.rule(at, key[0], key[1])
             if rule is None or (key[0], key[2]) != (event.tenant, event.order) or event.type not in rule.of:
                 continue
-            last = self._of(key)[-1:]
+            last = self.said_of(key)[-1:]
             if last and last[0].verdict in ("sent", "converted"):
                 in_time = event.time <= last[0].due
                 if in_time:
@@ -130,64 +76,35 @@ class Chain:
 
     def _exits(self, at: int, node: Node, kind: str, time: int, cause: str) -> None:
         person = self.oracle.person(at, node)
-        for name in sorted({key[1] for key in self._keys}):
+        for name in sorted({key[1] for key in self.keys}):
             rule = self.oracle.rule(at, node[0], name)
             if rule is None or kind not in rule.exit_on:
                 continue
-            sends = [one for one in self._sent_to(at, person) if one.key[1] == name]
-            for key in dict.fromkeys(one.key for one in sorted(sends, key=_sent_order)):
-                last = self._of(key)[-1]
-                if last.verdict == "sent" and self._anchor(key, last).time <= time:
+            sends = [one for one in self.sent_to(at, person) if one.key[1] == name]
+            for key in dict.fromkeys(one.key for one in sorted(sends, key=sent_order)):
+                last = self.said_of(key)[-1]
+                if last.verdict == "sent" and self.anchor(key, last).time <= time:
                     self._say(at, key, ("converted", "ended_after_send"), last.attempt, cause)
-
-    def _anchor(self, key: Key, outcome: Outcome) -> Event:
-        return next(
-            event for _, event in self.oracle.accepted if (event.tenant, event.id) == (key[0], outcome.cause[0])
-        )
 
     # Receipts
 
-    def _first_report(self, at: int, line: Reported) -> bool:
-        same = (one for one in self.lines[:at] if isinstance(one, Reported) and one.tenant == line.tenant)
-        return all(one.id != line.id for one in same)
-
-    def _reported(self, at: int, line: Reported) -> Outcome | None:
-        """The attempt that it reports on."""
-        key = (line.tenant, line.rule, line.order)
-        attempts = [one for one in self._of(key) if one.verdict == "sent" and one.at <= at]
-        return next((one for one in attempts if one.attempt == line.attempt), None)
-
     def _report(self, at: int, line: Reported) -> None:
-        sent = self._reported(at, line)
+        sent = self.reported(at, line)
         if sent is None:
             return
-        last = self._of(sent.key)[-1]
+        last = self.said_of(sent.key)[-1]
         if line.status == "redeemed":
             self._exits(at, sent.to, line.status, line.time, line.id)
         waits = any(one.key == sent.key for one in self._again)
         if line.status == "failed" and last is sent and not waits:
-            rule = self._order(sent.key).rule_at(at)
+            rule = self.order_of(sent.key).rule_at(at)
             if {name for name, _, _ in rule.channels} <= set(self._tried(sent.key)):
                 self._say(at, sent.key, ("suppressed", "failed"), sent.attempt + 1)
             else:
                 self._again.append(Ready(self.oracle.now(at), rule.priority, sent.key, sent.attempt + 1))
 
     def _tried(self, key: Key) -> list[str]:
-        return [one.channel for one in self._of(key) if one.verdict == "sent"]
-
-    def _failed(self, at: int, sent: Outcome) -> bool:
-        """Whether it is known by now that this was not sent: the first report of it came while it stood."""
-        for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Reported) and line.status == "failed" and self._first_report(position, line):
-                known = [one for one in self._of(sent.key) if one.at < position or one is sent]
-                if self._reported(position, line) is sent and known and known[-1] is sent:
-                    return True
-        return False
-
-    def _sent_to(self, at: int, person: set[Node]) -> list[Outcome]:
-        """What these ids got, less what failed."""
-        sent = [one for one in self.told if one.verdict == "sent" and one.to in person]
-        return [one for one in sent if not self._failed(at, one)]
+        return [one.channel for one in self.said_of(key) if one.verdict == "sent"]
 
     # Merges
 
@@ -203,12 +120,12 @@ class Chain:
         named: list[str] = []
         limits = [("", policy.caps), *sorted((channel.name, channel.caps) for channel in policy.channels)]
         for name, caps in limits:
-            sends = [[one for one in self._sent_to(at, part) if name in ("", one.channel)] for part in parts]
+            sends = [[one for one in self.sent_to(at, part) if name in ("", one.channel)] for part in parts]
             together = [one for some in sends for one in some]
             for cap in caps:
-                counts = [self._counted(at, some, cap, policy) for some in sends]
+                counts = [self.counted(at, some, cap, policy) for some in sends]
                 if sum(counts) > cap.most and sum(count > 0 for count in counts) > 1:
-                    newest = max(together, key=_sent_order)
+                    newest = max(together, key=sent_order)
                     if newest.trigger_id not in named:
                         named.append(newest.trigger_id)
                         self._note(at, newest, min(person))
@@ -217,48 +134,48 @@ class Chain:
     def _note(self, at: int, newest: Outcome, node: Node) -> None:
         line = self.lines[at]
         cause = line.id if isinstance(line, (Event, Commanded)) else ""
-        last = [one for one in self._of(newest.key) if one.verdict == "sent"][-1]
+        last = [one for one in self.said_of(newest.key) if one.verdict == "sent"][-1]
         self._say(at, newest.key, ("noted", "cap_exceeded_by_merge"), last.attempt, cause)
 
     # What is ready in one step of the clock
 
     def _settle(self, at: int) -> None:
         now = self.oracle.now(at)
-        first = [self._first(at, key) for key in self._keys if not self._over(key) and self._ripe(at, key)]
+        first = [self._first(at, key) for key in self.keys if not self._over(key) and self._ripe(at, key)]
         again = [ready for ready in self._again if ready.due <= now]
         self._again = [ready for ready in self._again if ready.due > now]
         for ready in sorted([*first, *again], key=lambda one: (one.due, one.priority, one.key)):
             self._decide(at, ready)
 
     def _over(self, key: Key) -> bool:
-        return bool(self._of(key)) or key in self._prevented
+        return bool(self.said_of(key)) or key in self._prevented
 
     @cached_property
     def _prevented(self) -> set[Key]:
         return set()
 
     def _ripe(self, at: int, key: Key) -> bool:
-        order = self._order(key)
+        order = self.order_of(key)
         if not order.starts(at):
             return False
         asked = order.rule_at(min(order.starts(at))[1])
         return self.oracle.clock(at, asked.waits_for) > order.due(at)
 
     def _first(self, at: int, key: Key) -> Ready:
-        order = self._order(key)
+        order = self.order_of(key)
         return Ready(order.due(at), order.rule_at(min(order.starts(at))[1]).priority, key, 0)
 
     def _settled(self, at: int, key: Key) -> int:
         """Where it was first decided: what came later does not move its anchor."""
-        return self._of(key)[0].at if self._of(key) else at
+        return self.said_of(key)[0].at if self.said_of(key) else at
 
     def _decide(self, at: int, ready: Ready) -> None:
-        key, order = ready.key, self._order(ready.key)
+        key, order = ready.key, self.order_of(ready.key)
         settled = self._settled(at, key)
         ends = sorted(order.ends(at))
         if ends:
             in_time = ends[0][0] <= order.due(settled)
-            if in_time and not self._of(key):
+            if in_time and not self.said_of(key):
                 self._prevented.add(key)
                 return
             reason = "ended_in_time" if in_time else "ended_before_send"
@@ -273,21 +190,21 @@ class Chain:
         for why in self._refusals(at, ready):
             self._say(at, key, ("suppressed", why), attempt)
             return
-        rule, policy, now = self._order(key).rule_at(at), self.policy(at, key[0]), self.oracle.now(at)
-        until = _end_of_quiet(policy, now) if rule.disturbs else now
+        rule, policy, now = self.order_of(key).rule_at(at), self.policy(at, key[0]), self.oracle.now(at)
+        until = end_of_quiet(policy, now) if rule.disturbs else now
         if until > now:
             self._say(at, key, ("deferred", "quiet_hours"), attempt, until=until)
             self._again.append(Ready(until, rule.priority, key, attempt))
             return
-        sends = self._sent_to(at, self._person(at, key))
-        if any(self._counted(at, sends, cap, policy) >= cap.most for cap in policy.caps):
+        sends = self.sent_to(at, self._person(at, key))
+        if any(self.counted(at, sends, cap, policy) >= cap.most for cap in policy.caps):
             self._say(at, key, ("suppressed", "total_cap"), attempt)
             return
         self._route(at, ready, sends)
 
     def _refusals(self, at: int, ready: Ready) -> Iterator[str]:
         key = ready.key
-        rule, policy, now = self._order(key).rule_at(at), self.policy(at, key[0]), self.oracle.now(at)
+        rule, policy, now = self.order_of(key).rule_at(at), self.policy(at, key[0]), self.oracle.now(at)
         held = self._held(at, key)
         if held:
             yield held
@@ -299,12 +216,12 @@ class Chain:
             yield "re_entry"
         if not self._allowed(at, key, rule, policy):
             yield "no_consent"
-        sends = [one for one in self._sent_to(at, self._person(at, key)) if one.key[1] == key[1]]
+        sends = [one for one in self.sent_to(at, self._person(at, key)) if one.key[1] == key[1]]
         if any(now - one.clock < rule.cool_down for one in sends):
             yield "cool_down"
 
     def _held(self, at: int, key: Key) -> str:
-        rule, policy, one_id = self._order(key).rule_at(at), self.policy(at, key[0]), self._one_id(at, key)
+        rule, policy, one_id = self.order_of(key).rule_at(at), self.policy(at, key[0]), self._one_id(at, key)
         shares = (("holdout", policy.holdout, "holdout"), (f"rule:{key[1]}", rule.control, "control"))
         for of, percent, name in shares:
             if one_id and xxh3_64_intdigest(f"{of}\x1f{one_id}".encode()) % 10_000 < percent * 100:
@@ -313,29 +230,7 @@ class Chain:
 
     def _has_exited(self, at: int, key: Key, rule: RuleText) -> bool:
         begun = self._first_event(at, key).time
-        return any(time >= begun for kind in rule.exit_on for time in self._did(at, self._person(at, key), kind))
-
-    def _did(self, at: int, person: set[Node], kind: str) -> Iterator[int]:
-        """When these ids did this, as far as somebody asked for it then."""
-        for position, event in self.oracle.accepted:
-            nodes = usable(event.tenant, event.ids)
-            theirs = position <= at and event.type == kind and nodes and nodes[0] in person
-            if theirs and self._asked_for(position, event.tenant, kind):
-                yield event.time
-        for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Reported) and line.status == kind and self._first_report(position, line):
-                sent = self._reported_then(position, line)
-                if sent is not None and sent.to in person and self._asked_for(position, line.tenant, kind):
-                    yield line.time
-
-    def _reported_then(self, at: int, line: Reported) -> Outcome | None:
-        sent = self._reported(at, line)
-        return sent if sent is not None and sent.at < at else None
-
-    def _asked_for(self, at: int, tenant: str, kind: str) -> bool:
-        rules = [self.oracle.rule(at, tenant, name) for name in {key[1] for key in self._keys}]
-        windows = [event for channel in self.policy(at, tenant).channels for event, _ in channel.windows]
-        return kind in windows or any(kind in rule.exit_on for rule in rules if rule is not None)
+        return any(time >= begun for kind in rule.exit_on for time in self.did(at, self._person(at, key), kind))
 
     def _matched_before(self, at: int, key: Key, rule: RuleText) -> bool:
         if rule.re_entry == "always":
@@ -345,7 +240,7 @@ class Chain:
         order = [outcome for outcome in self.told if firsts.get(outcome.key) is outcome and outcome.key[:2] == key[:2]]
         mine = [outcome.key for outcome in order].index(key) if key in firsts else len(order)
         for other in order[:mine]:
-            nodes = usable(other.key[0], self._anchor(other.key, other).ids)
+            nodes = usable(other.key[0], self.anchor(other.key, other).ids)
             if nodes and nodes[0] in person and (rule.re_entry == "once" or due - other.due < int(rule.re_entry)):
                 return True
         return False
@@ -354,45 +249,28 @@ class Chain:
         tried = self._tried(key)
         left = [channel for channel in rule.channels if channel[0] not in tried]
         person = self._person(at, key)
-        return [channel for channel in left if self._consents(at, person, _channel(policy, channel[0]))]
-
-    def _consents(self, at: int, person: set[Node], channel: ChannelText) -> bool:
-        """The newest word; a withdrawal where two are as new."""
-        words: list[tuple[int, bool]] = []
-        for position, event in self.oracle.accepted:
-            nodes = usable(event.tenant, event.ids)
-            if position <= at and nodes and nodes[0] in person:
-                then = _channel(self.policy(position, event.tenant), channel.name)
-                words += [(event.time, True)] * (event.type in then.given_by)
-                words += [(event.time, False)] * (event.type in then.withdrawn_by)
-        for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Reported) and line.status == "unsubscribed" and self._first_report(position, line):
-                sent = self._reported_then(position, line)
-                if sent is not None and sent.to in person and sent.channel == channel.name:
-                    words.append((line.time, False))
-        newest = [given for time, given in words if time == max(time for time, _ in words)]
-        return all(newest) if newest else not channel.needs_consent
+        return [channel for channel in left if self.consents(at, person, channel_of(policy, channel[0]))]
 
     def _route(self, at: int, ready: Ready, sends: Sequence[Outcome]) -> None:
         key, now = ready.key, self.oracle.now(at)
-        rule, policy = self._order(key).rule_at(at), self.policy(at, key[0])
+        rule, policy = self.order_of(key).rule_at(at), self.policy(at, key[0])
         routes = self._allowed(at, key, rule, policy)
         if rule.cheapest:
-            routes = sorted(routes, key=lambda route: _channel(policy, route[0]).cost)
+            routes = sorted(routes, key=lambda route: channel_of(policy, route[0]).cost)
         reasons = {"unreachable"}
         for name, kind, scope in routes:
-            channel, best = _channel(policy, name), self._best(at, key, kind, scope)
+            channel, best = channel_of(policy, name), self._best(at, key, kind, scope)
             if best is None:
                 continue
             opened = [
                 now - time <= length
                 for event, length in channel.windows
-                for time in self._did(at, self._person(at, key), event)
+                for time in self.did(at, self._person(at, key), event)
             ]
             over = [one for one in sends if one.channel == name]
             if channel.windows and not any(opened):
                 reasons.add("outside_reply_window")
-            elif any(self._counted(at, over, cap, policy) >= cap.most for cap in channel.caps):
+            elif any(self.counted(at, over, cap, policy) >= cap.most for cap in channel.caps):
                 reasons.add("channel_cap")
             else:
                 self._say(at, key, ("sent", "matched"), ready.attempt, channel=name, recipient=best)
@@ -410,30 +288,14 @@ class Chain:
         _, *best = next((node for node in fits if node in own), fits[0])
         return best[0], best[1], best[2]
 
-    def _counted(self, at: int, sends: Sequence[Outcome], cap: CapText, policy: PolicyText) -> int:
-        now = self.oracle.now(at)
-        if cap.within:
-            return sum(now - one.clock < cap.within for one in sends)
-        return sum(_calendar(cap.per, one.clock, policy) == _calendar(cap.per, now, policy) for one in sends)
-
     # Words
 
-    def policy(self, at: int, tenant: str) -> PolicyText:
-        """The delivery policy in force for the tenant: its own, else everyone's; an older version is refused."""
-        found: dict[str, PolicyText] = {}
-        for line in self.lines[: at + 1]:
-            if isinstance(line, Ordained):
-                before = found.get(line.tenant)
-                if before is None or before.version <= line.policy.version:
-                    found[line.tenant] = line.policy
-        return found.get(tenant) or found.get("*") or PolicyText()
-
     def _first_event(self, at: int, key: Key) -> Event:
-        order = self._order(key)
+        order = self.order_of(key)
         return order.event_at(min(order.starts(self._settled(at, key)))[1])
 
     def _due(self, at: int, key: Key) -> int:
-        return self._order(key).due(self._settled(at, key))
+        return self.order_of(key).due(self._settled(at, key))
 
     def _person(self, at: int, key: Key) -> set[Node]:
         nodes = usable(key[0], self._first_event(at, key).ids)
@@ -450,7 +312,7 @@ class Chain:
             key=key,
             verdict=said[0],
             reason=said[1],
-            rule=self._order(key).rule_at(at),
+            rule=self.order_of(key).rule_at(at),
             one_id=self._one_id(at, key),
             due=self._due(at, key),
             clock=self.oracle.now(at),
@@ -459,33 +321,3 @@ class Chain:
             arm=arm,
         )
         self.told.append(replace(outcome, **how))  # type: ignore[arg-type]
-
-
-def _sent_order(outcome: Outcome) -> tuple[object, ...]:
-    """By time, then as rows of sends are told apart."""
-    return outcome.clock, outcome.key[1], outcome.channel, outcome.trigger_id, outcome.key
-
-
-def _channel(policy: PolicyText, name: str) -> ChannelText:
-    return next((channel for channel in policy.channels if channel.name == name), ChannelText(name))
-
-
-def _shown(time: int, policy: PolicyText) -> datetime:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time)).astimezone(ZoneInfo(policy.zone))
-
-
-def _calendar(per: str, time: int, policy: PolicyText) -> str:
-    return _shown(time, policy).strftime({"day": "%Y-%m-%d", "week": "%G-%V", "month": "%Y-%m"}[per])
-
-
-def _end_of_quiet(policy: PolicyText, now: int) -> int:
-    """The first full minute that is not quiet, or now."""
-    if policy.quiet is None:
-        return now
-    since, until = policy.quiet
-    while True:
-        clock = _shown(now, policy).strftime("%H:%M")
-        quiet = since <= clock < until if since < until else clock >= since or clock < until
-        if not quiet:
-            return now
-        now = (now // MINUTE + 1) * MINUTE
