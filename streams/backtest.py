@@ -123,7 +123,7 @@ class Shards:
         engine = Engine(shard, self._config, Tables(committed.rows()))
         if not committed.any():
             for text in self._rules.values():
-                engine.clock.watch(engine.book.apply(EVERY_TENANT, text).group)
+                engine.clock.watch(engine.engage.apply_rule(EVERY_TENANT, text))
         return engine
 
 

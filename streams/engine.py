@@ -20,7 +20,8 @@ import yaml
 
 from schemas.frames import Resolved
 from schemas.records import Reason
-from streams.engage import Engage, Public
+from streams.documents import InvalidDocument
+from streams.engage.agenda import Engage, Public
 from streams.facts import Facts, identity_records
 from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
 from streams.identity.policy import DEFAULT, MergePolicy
@@ -32,7 +33,6 @@ from streams.journal.tables import Tables
 from streams.poison import NOTHING, LeftOut, Poisoned, Tally, Told, letter_of, spot_of, without
 from streams.rules.absence import Seen
 from streams.rules.book import USUAL, Book, Known
-from streams.rules.spec import InvalidRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Engine:
         nodes = row.nodes
         node = self.persons.resolve(nodes, Evidence(row.event_id, row.event_time_ms)) if nodes else NOBODY
         facts.add(row.at, node)
-        listening = self.book.listening(row.tenant, row.event_type)
+        listening = self.engage.listening(row.tenant, row.event_type)
         if listening:
             usable = self.persons.usable(nodes)
             self.engage.on_event(listening, row.event(), Seen(row.event_id, row.event_time_ms, usable))
@@ -152,6 +152,7 @@ class Engine:
             return
         if entry.kind == "receipt":
             facts.delivery(record)
+            self.engage.on_receipt(record)
             return
         why = self._control(record) if entry.kind == "control" else self._command(record)
         if why:
@@ -164,10 +165,12 @@ class Engine:
             if record["kind"] == "sources":
                 self.clock.declare(_sources(record["text"]))
             elif record["kind"] == "rules":
-                self.clock.watch(self.book.apply(record["tenant"], record["text"]).group)
+                self.clock.watch(self.engage.apply_rule(record["tenant"], record["text"]))
+            elif record["kind"] == "delivery":
+                self.engage.apply_policy(record["tenant"], record["text"])
             else:
                 return f"kind {record['kind']} is not known to this engine"
-        except InvalidRule as error:
+        except InvalidDocument as error:
             return str(error)
         return ""
 
@@ -185,7 +188,8 @@ class Engine:
         """Identity changes go out where they happened: before the decisions that build on them."""
         changes = self.persons.take_facts()
         facts.identity(changes)
-        self.engage.public += [Public("identity.changes", *change) for change in identity_records(changes)]
+        self.engage.public.extend(Public("identity.changes", *change) for change in identity_records(changes))
+        self.engage.on_identity(changes)
 
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
         public, triggers, decisions = self.engage.take()

@@ -68,7 +68,6 @@ class Book:
         self._known = known
         self._rows = tables.table("rules")
         self._rules: dict[str, Compiled] = {key: compile_rule(text, None) for key, text in self._rows.items()}
-        self._listening: dict[tuple[str, str], tuple[Compiled, ...]] = {}
 
     def apply(self, tenant: str, text: str) -> Compiled:
         """Puts a rule in force, in place of the one of that name, unless that one has a higher version.
@@ -82,24 +81,20 @@ class Book:
             raise InvalidRule(f"version: {before.rule.version} is in force, {compiled.rule.version} is older")
         self._rules[key] = compiled
         self._rows.put(key, text)
-        self._listening.clear()
         return compiled
 
     def rule(self, tenant: str, name: str) -> Compiled | None:
         """The rule of this name that is in force for the tenant."""
         return self._rules.get(f"{tenant}\x1f{name}") or self._rules.get(f"{EVERY_TENANT}\x1f{name}")
 
-    def listening(self, tenant: str, event_type: str) -> tuple[Compiled, ...]:
-        """The tenant's rules that this event type can start or end, by name."""
-        found = self._listening.get((tenant, event_type))
-        if found is None:
-            found = self._listening[tenant, event_type] = tuple(self._find(tenant, event_type))
-        return found
-
-    def _find(self, tenant: str, event_type: str) -> list[Compiled]:
+    def of(self, tenant: str) -> list[Compiled]:
+        """The rules that are in force for the tenant, by name."""
         names = sorted({compiled.rule.rule for compiled in self._rules.values()})
-        rules = [compiled for name in names if (compiled := self.rule(tenant, name)) is not None]
-        return [compiled for compiled in rules if _hears(compiled, event_type)]
+        return [compiled for name in names if (compiled := self.rule(tenant, name)) is not None]
+
+    def listening(self, tenant: str, event_type: str) -> tuple[Compiled, ...]:
+        """The tenant's rules that match on this event type, by name."""
+        return tuple(compiled for compiled in self.of(tenant) if _hears(compiled, event_type))
 
     def groups(self) -> set[str]:
         """The groups of sources whose clocks the rules wait for."""

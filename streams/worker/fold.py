@@ -34,7 +34,7 @@ from streams.worker.state.origin import UNKNOWN, origin_of
 from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore, without_collection
 from streams.worker.state.snapshots import Snapshots
-from streams.worker.state.store import Position, RocksStore, Store, StoreLocked
+from streams.worker.state.store import Position, RocksStore, Store, StoreLocked, rows_of
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
 
@@ -124,7 +124,7 @@ class Fold:
         config, store, first = engine_config(self._settings), self._store, [restored]
 
         def renew() -> Engine:
-            return Engine(self._shard, config, first.pop() if first else Tables(store.rows()))
+            return Engine(self._shard, config, first.pop() if first else Tables(rows_of(store)))
 
         return Isolating(renew, config.most_faults, self._poisoned)
 

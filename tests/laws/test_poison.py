@@ -21,7 +21,7 @@ from streams.isolate import TRIES, Isolating, TooManyFaults
 from streams.journal.frame import Frame, decode_frame, encode_frame
 from streams.journal.tables import Tables
 from streams.poison import Poisoned
-from streams.worker.state.store import MemoryStore, Position
+from streams.worker.state.store import MemoryStore, Position, rows_of
 from tests.support.frames import APP, SALT, Ev, Journal, Said, by_topic, cut, fold, public, tables
 from tests.support.journals import frames_of, rule_text
 from tests.support.planted import Planted, bad_events, bad_timers
@@ -50,7 +50,7 @@ def shards(frames: Iterable[Frame], most: int = 1_000) -> tuple[Engine, list[Out
 def live(frames: Sequence[Frame], batches: Sequence[int], most: int = 1_000) -> list[Outputs]:
     """The fold of a worker: batches of so many frames, each committed to a store that the engine is made anew from."""
     store = MemoryStore()
-    isolating = Isolating(lambda: Engine(0, EngineConfig(SALT), Tables(store.rows())), most)
+    isolating = Isolating(lambda: Engine(0, EngineConfig(SALT), Tables(rows_of(store))), most)
     outputs: list[Outputs] = []
     start = 0
     for size in (*batches, len(frames)):

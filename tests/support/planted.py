@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 from unittest.mock import patch
 
-from streams.delivery.decide import decide
+from streams.engage.match import Match
+from streams.engage.sending import Sending
 from streams.identity.persons import Evidence, Node, Persons
+from streams.rules.book import Compiled
 
 
 class Planted(RuntimeError):
@@ -37,10 +38,12 @@ def bad_events(is_bad: Callable[[str], bool]) -> Iterator[None]:
 def bad_timers(is_bad: Callable[[Sequence[str]], bool]) -> Iterator[None]:
     """Deciding about a delivery raises, for these nodes of the person."""
 
-    def raising(offer: Any, now_ms: int, addresses: Any, nodes: Sequence[str]) -> Any:
-        if is_bad(nodes):
-            raise Planted(f"{nodes}")
-        return decide(offer, now_ms, addresses, nodes)
+    decide = Sending.decide
 
-    with patch("streams.engage.decide", raising):
+    def raising(self: Sending, match: Match, compiled: Compiled) -> None:
+        if is_bad(match.nodes):
+            raise Planted(f"{match.nodes}")
+        decide(self, match, compiled)
+
+    with patch.object(Sending, "decide", raising):
         yield
