@@ -69,7 +69,7 @@ def _broker(configured: bool, settings: Settings) -> Iterator[Settings]:
         return
     from streams.worker.servers import tansu  # noqa: PLC0415
 
-    for fed in ("state", "chdb"):
+    for fed in ("state", "snapshots", "chdb"):
         shutil.rmtree(settings.data / fed, ignore_errors=True)
     with tansu(settings.data / "broker") as broker:
         own = settings.kafka.model_dump() | {"bootstrap": broker.address, "transactions": False}

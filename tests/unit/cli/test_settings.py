@@ -86,3 +86,25 @@ def test_variables_that_are_not_settings_are_left_alone() -> None:
 def test_settings_travel_to_a_child_process_by_variables(file: Path) -> None:
     settings = read_settings(file, {"SIYU_SALT": "s3cret"})
     assert read_settings(None, to_environment(settings)) == settings
+
+
+@pytest.mark.parametrize("url", ["", "s3://siyu/here"])
+def test_a_changelog_is_pruned_only_where_snapshots_have_a_place_that_was_named(url: str) -> None:
+    named = {"SIYU_SNAPSHOTS__PRUNE": "true", "SIYU_SNAPSHOTS__URL": url}
+    if url:
+        assert read_settings(None, named).snapshots_url == url
+    else:
+        with pytest.raises(InvalidSettings, match=r"snapshots: .*prune needs snapshots, and a url"):
+            read_settings(None, named)
+    with pytest.raises(InvalidSettings, match="prune needs snapshots"):
+        read_settings(None, {**named, "SIYU_SNAPSHOTS__ENABLED": "false"})
+
+
+def test_a_place_of_snapshots_that_holds_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(InvalidSettings, match="holds a password") as caught:
+        read_settings(None, {"SIYU_SNAPSHOTS__URL": "ftp://siyu:s3cret@host/there"})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_snapshots_are_in_the_data_folder_unless_told_otherwise() -> None:
+    assert read_settings(None, {"SIYU_DATA": "/there"}).snapshots_url == "/there/snapshots"
