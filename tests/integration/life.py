@@ -115,7 +115,8 @@ class Place:
 
     def members(self, group: str) -> int:
         """How many members the group has, as its coordinator knows."""
-        (described,) = admin(self.settings.kafka).describe_consumer_groups([group]).values()
+        client = admin(self.settings.kafka)  # its answers live as long as it does
+        (described,) = client.describe_consumer_groups([group]).values()
         return len(described.result().members)
 
     def committed(self, group: str, topic: str, partition: int) -> int:
