@@ -104,11 +104,12 @@ class Lanes:
         self._lanes: dict[int, Lane] = {}
         self._told = False
         self._ended = False
-        self._turned_s = time.monotonic()
+        self._turned_s = 0.0
 
     def open(self, partitions: set[int]) -> None:
         """Opens the lanes of these partitions, unless this worker is ending."""
         self._told = True
+        self.turn()
         for partition in sorted(partitions - set(self._lanes)) if not self._ended else ():
             self._lanes[partition] = self._lane(partition)
 

@@ -57,7 +57,7 @@ class Ingest:
         endless = producer_config(settings.kafka, enable_gapless_guarantee=True, delivery_timeout_ms=0)
         self._sender = Sender(endless)
         self._mine: set[Partition] = set()
-        self._turned_s = time.monotonic()
+        self._turned_s = 0.0
         self._asked_ms = 0
         self._committed_s = 0.0
         self._newest_ms: dict[Partition, int] = {}

@@ -44,12 +44,16 @@ _INTERNAL: Final = frozenset({JOURNAL, RESOLVED, CHANGELOG})
 
 
 class Finding(NamedTuple):
-    """What was looked at, whether it is good, and what to mend where it isn't; `passing`: it may mend by waiting."""
+    """What was looked at, whether it is good, and what to mend where it isn't.
+
+    `passing`: it may pass while one waits; `away`: since a server does not answer.
+    """
 
     about: str
     good: bool
     sentence: str
     passing: bool = False
+    away: bool = False
 
 
 def findings(settings: Settings, role: str = "") -> Iterator[Finding]:
@@ -110,7 +114,7 @@ def _broker(settings: Settings, role: str) -> Iterator[Finding]:
         there = standing(admin(settings.kafka), settings)
     except BrokerUnavailable as error:
         told = f"{error}: check kafka.bootstrap and kafka.security_protocol"
-        yield Finding("broker", False, told, passing=True)
+        yield Finding("broker", False, told, passing=True, away=True)
         return
     yield Finding("broker", True, f"{settings.kafka.bootstrap} answers, with {len(there)} topics")
     yield from _topics(settings, role, there)
@@ -140,7 +144,7 @@ def _registry(settings: Settings, role: str) -> Iterator[Finding]:
         told = f"{error.args[0]}: `siyu doctor --create` registers it"
         yield Finding("registry", False, told, passing=True)
     except RegistryUnavailable as error:
-        yield Finding("registry", False, str(error), passing=True)
+        yield Finding("registry", False, str(error), passing=True, away=True)
     except ValueError as error:
         yield Finding("registry", False, str(error))
     else:

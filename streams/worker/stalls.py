@@ -75,7 +75,7 @@ class Stalls:
     def look(self, look: Look) -> None:
         """Takes a look in."""
         self._last = look
-        self._loop.look(look.turned_s, look.passed_s)
+        self._loop.look(look.turned_s, look.passed_s, not look.turned_s)
         self._untold.look(None, look.passed_s, look.standings is not None)
         standings = look.standings or {}
         self._parts = {part: self._parts.get(part, _Still()) for part in standings}

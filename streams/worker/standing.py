@@ -44,4 +44,4 @@ class Watched(Protocol):
         """Where each partition that it owns stands; None while it waits to be told which they are."""
 
     def turned_s(self) -> float:
-        """When its loop last went round, in monotonic seconds."""
+        """When its loop last went round, in monotonic seconds; 0 before the first time."""

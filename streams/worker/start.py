@@ -43,8 +43,7 @@ def await_ground(role: str, settings: Settings, health: Health) -> None:
         if not all(finding.passing for finding in bad):
             raise Refused([finding for finding in bad if not finding.passing], EXIT_REFUSED)
         if time.monotonic() >= gives_up:
-            away = bad[0].about in ("broker", "registry")
-            raise Refused(bad, EXIT_AWAY if away else EXIT_REFUSED)
+            raise Refused(bad, EXIT_AWAY if bad[0].away else EXIT_REFUSED)
         _wait(health, f"{bad[0].about}: {bad[0].sentence}")
 
 

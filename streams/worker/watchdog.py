@@ -42,7 +42,10 @@ class Watchdog:
         telemetry: Telemetry,
         *,
         end: Callable[[], None] = end_process,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` gives seconds."""
+        self._clock = clock
         self._watched = watched
         self._offsets = offsets
         self._telemetry = telemetry
@@ -50,7 +53,7 @@ class Watchdog:
         self._limit_s = stuck_after_s
         self._every_s = min(_SELDOM_S, stuck_after_s / _LOOKS) if stuck_after_s else _SELDOM_S
         self._stalls = Stalls(stuck_after_s)
-        self._looked_s = time.monotonic()
+        self._looked_s = clock()
         self._complaints: list[str] = []
         self.last: Look | None = None
         """The newest look at which the broker answered."""
@@ -61,7 +64,7 @@ class Watchdog:
 
     def complaints(self) -> list[str]:
         """What has not moved for too long, as sentences; also that nobody has looked."""
-        unseen_s = time.monotonic() - self._looked_s
+        unseen_s = self._clock() - self._looked_s
         if self._limit_s and unseen_s > self._limit_s:
             return [*self._complaints, f"nobody has looked for {unseen_s:.0f} s"]
         return self._complaints
@@ -76,7 +79,7 @@ class Watchdog:
 
     def look(self) -> None:
         """Looks once, and ends the process where something has not moved for too long."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         # A process that was paused itself has not been stuck meanwhile.
         passed_s, self._looked_s = min(now_s - self._looked_s, 2 * self._every_s), now_s
         try:

@@ -28,7 +28,7 @@ class Role:
     parts: dict[Partition, Standing] | None = field(default_factory=lambda: {PART: Standing(State.WORKING, 5)})
     hangs: bool = False
     group: str = "group"
-    turns: int = 0
+    turns: int = 1
 
     def standings(self) -> dict[Partition, Standing] | None:
         return self.parts
@@ -85,11 +85,14 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage() -> Stage:
     role, broker, health, telemetry, ended = Role(), Broker(), Health(), Telemetry("engine"), list[str]()
     found: list[Stage] = []
-    monkeypatch.setattr("streams.worker.watchdog.time.monotonic", lambda: found[0].now_s if found else 0.0)
-    watchdog = Watchdog(role, broker, 60.0, telemetry, end=lambda: ended.append("ended"))
+
+    def clock() -> float:
+        return found[0].now_s if found else 0.0
+
+    watchdog = Watchdog(role, broker, 60.0, telemetry, end=lambda: ended.append("ended"), clock=clock)
     found.append(Stage(role, broker, watchdog, health, telemetry, ended))
     health.runs(role, watchdog)
     return found[0]

@@ -89,6 +89,10 @@ def test_a_loop_that_does_not_go_round_is_stuck_whatever_the_lag() -> None:
     assert stall.sentence == "its loop has not gone round for 60 s"
 
 
+def test_a_loop_that_has_not_begun_is_not_stuck() -> None:
+    assert stuck(*[look(turned_s=0, ends={ZERO: 5}) for _ in range(9)]) == []
+
+
 def test_who_waits_for_partitions_may_do_so_for_a_rebalance_longer() -> None:
     waiting = [look(standings=None) for _ in range(7)]
     assert stuck(*waiting) == []
