@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
+from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
 from streams.rules.spec import Channel, InvalidRule, Rule, Send
 
@@ -33,6 +34,9 @@ _MODELS: dict[Place, type[BaseModel]] = {
     ("when", "interval"): Interval,
     ("send",): Send,
     ("send", "channels"): Channel,
+    ("examples",): Example,
+    ("examples", "given"): Given,
+    ("examples", "expect"): Expected,
 }
 
 

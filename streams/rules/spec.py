@@ -22,6 +22,7 @@ from streams.documents import (
     milliseconds,
     parse,
 )
+from streams.rules.examples import Example
 from streams.rules.kinds import When
 
 ALWAYS, ONCE = 0, -1
@@ -80,6 +81,8 @@ class Rule(Strict):
     priority: Annotated[int, Field(ge=0, le=1_000)] = 100
     when: When
     send: Send
+    examples: tuple[Example, ...] = ()
+    """What it does, by example: `siyu rules test` runs them."""
 
 
 def parse_rule(text: str) -> Rule:

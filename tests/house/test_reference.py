@@ -18,6 +18,7 @@ from streams.ingest.identifiers import SCOPE_NEEDED, clean
 from streams.ingest.validate import Limits
 from streams.observe.catalogue import METRICS, document
 from streams.rules.conditions import FIELDS
+from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
 from streams.rules.spec import Channel, Rule, Send
 from streams.settings import Settings
@@ -38,6 +39,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "when.interval.": Interval,
     "send.": Send,
     "send.channels.": Channel,
+    "examples.": Example,
+    "examples.given.": Given,
+    "examples.expect.": Expected,
 }
 POLICY: dict[str, type[BaseModel]] = {
     "": DeliveryPolicy,

@@ -202,7 +202,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         try:
             for name in ("ingest1", "ingest2", "engine1", "engine2", "sink1"):
                 crew.start(name)
-            ids = stack.prepare(crew.settings, sorted(RULES.glob("*.yaml")), traffic.spec.start_ms - 60_000)
+            ids = stack.prepare(crew.settings, sorted(RULES.glob("unpaid-*.yaml")), traffic.spec.start_ms - 60_000)
             stack.await_controls(crew.settings, ids, list(crew.at.values()))
             played = _disturbed(crew, traffic)
             until(lambda: _is_folded(crew, played.last_ms), "all that was played is folded")
