@@ -57,7 +57,9 @@ def _control(kind: str, name: str, text: str, time_ms: int) -> Control:
     )
 
 
-def journal_of(records: Iterable[RawRecord], members: Sequence[Partition], intake: Intake) -> Iterator[Batch]:
+def journal_of(
+    records: Iterable[RawRecord], members: Sequence[Partition], intake: Intake, chunk_records: int = _CHUNK
+) -> Iterator[Batch]:
     """What ingest makes of records in the order in which they arrived, each partition's offsets from 0 without a gap.
 
     The clock is the record's time; a time that is lower than an earlier one counts as that one.
@@ -65,7 +67,7 @@ def journal_of(records: Iterable[RawRecord], members: Sequence[Partition], intak
     ends = dict.fromkeys([*members, CONTROL], 0)
     last_ms = 0
     source = iter(records)
-    while chunk := list(islice(source, _CHUNK)):
+    while chunk := list(islice(source, chunk_records)):
         for at, record in enumerate(chunk):
             last_ms = max(last_ms, record.time_ms)
             chunk[at] = record._replace(time_ms=last_ms)

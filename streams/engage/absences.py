@@ -37,9 +37,10 @@ class Absences:
         row = self._rows.get(key)
         before = Instance() if row is None else from_row(row)
         absence = compiled.rule.when.absence
+        assert absence is not None
         if event["event_type"] != absence.after:
             self._ended(key, before, compiled, seen)
-        elif compiled.condition(event):
+        elif compiled.clauses[0].condition(event):
             self._keep(key, before, before.began(seen, absence.within), compiled)
 
     def _ended(self, key: str, before: Instance, compiled: Compiled, seen: Seen) -> None:

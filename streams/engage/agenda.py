@@ -11,11 +11,12 @@ from typing import Any
 
 from streams.engage.absences import Absences
 from streams.engage.hearing import Ears, Hearing, note
+from streams.engage.histories import Histories
 from streams.engage.match import SEPARATOR
 from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
 from streams.engage.sending import REMEMBER_MS, Sending
-from streams.identity.persons import IdentityFact, Merged, Moved, Persons
+from streams.identity.persons import IdentityFact, Merged, Moved, Persons, parts_of
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.poison import NOTHING, Firing, Poisoned, Tally, Told, letter_of_firing
@@ -39,6 +40,7 @@ class Engage:
         self._profiles = Profiles(tables, persons)
         self._sending = Sending(tables, book, clock, timers=self.timers, profiles=self._profiles, records=self._records)
         self._absences = Absences(tables, clock, self.timers, self._sending)
+        self._histories = Histories(tables, clock, self.timers, self._profiles, self._sending)
         self._ears = Ears(book, self._sending.policies)
         self._tally = Tally(tables)
         self.left_out: Told = NOTHING
@@ -82,7 +84,10 @@ class Engage:
     def on_event(self, hearing: Hearing, event: Mapping[str, Any], seen: Seen) -> None:
         """Takes one event to those who listen to its type."""
         for compiled in hearing.rules:
-            self._absences.on_event(compiled, event, seen)
+            if compiled.rule.when.absence is not None:
+                self._absences.on_event(compiled, event, seen)
+            else:
+                self._histories.on_event(compiled, event, seen)
         if seen.nodes:
             note(hearing, event, seen, self._profiles)
             if hearing.exits:
@@ -116,7 +121,9 @@ class Engage:
         tenant, name, _ = key.split(SEPARATOR, 2)
         compiled = self._book.rule(tenant, name)
         match = self._sending.get(key)
-        if match is None:
+        if match is None and key in self._histories:
+            self._histories.ripe(key, compiled)
+        elif match is None:
             self._absences.ripe(key, compiled)
         elif compiled is not None and match.waits:
             self._absences.decide(match, compiled)
@@ -150,3 +157,5 @@ class Engage:
         for one_id, came in groups.items():
             others = set(self._profiles.members(one_id)).difference(*came)
             self._sending.merged(one_id, [sorted(others), *came], cause)
+            if one_id:
+                self._histories.merged(self._ears.histories(parts_of(came[0][0])[0]), one_id)

@@ -15,6 +15,7 @@ from streams.delivery.decide import watch
 from streams.delivery.policies import Policies
 from streams.delivery.policy import DeliveryPolicy
 from streams.engage.profile import Profiles
+from streams.rules import kinds
 from streams.rules.absence import Seen
 from streams.rules.book import Book, Compiled
 
@@ -39,6 +40,7 @@ class Ears:
         self._book = book
         self._policies = policies
         self._known: dict[tuple[str, str], Hearing | None] = {}
+        self._looking: dict[str, tuple[Compiled, ...]] = {}
 
     def of(self, tenant: str, event_type: str) -> Hearing | None:
         """What is done with events of this type; None where nobody listens."""
@@ -48,9 +50,17 @@ class Ears:
             self._known[key] = found if any(found) else None
         return self._known[key]
 
+    def histories(self, tenant: str) -> tuple[Compiled, ...]:
+        """The rules that look at what a person did before."""
+        if tenant not in self._looking:
+            kept = (kinds.Sequence, kinds.Count, kinds.Interval)
+            self._looking[tenant] = tuple(one for one in self._book.of(tenant) if isinstance(one.rule.when.kind, kept))
+        return self._looking[tenant]
+
     def anew(self) -> None:
         """A rule or a policy has changed."""
         self._known.clear()
+        self._looking.clear()
 
     def _listen(self, tenant: str, event_type: str) -> Hearing:
         rules, policy = self._book.of(tenant), self._policies.of(tenant)

@@ -55,6 +55,11 @@ class Sending:
 
     # Deciding
 
+    def due(self, match: Match, compiled: Compiled) -> None:
+        """Has a match decided as soon as delivery's now has reached its due time."""
+        self._rows.put(match.key, match.row)
+        self._timers.set(match.key, match.due_ms, compiled.rule.priority, NOW)
+
     def enter(self, match: Match) -> Match:
         """The match with its number: from now on it bars later ones that re-entry does not allow."""
         if not match.nodes or match.number:

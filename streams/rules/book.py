@@ -5,7 +5,9 @@ In: rule texts from the journal. Out: compiled rules. Never: a file; a rule that
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from schemas.records import SOURCES, TRIGGERS
 from streams.journal.clock import ALL, EVENT_TOPICS
@@ -16,13 +18,25 @@ from streams.rules.spec import InvalidRule, Rule, parse_rule
 EVERY_TENANT = "*"
 
 
+class Heard(NamedTuple):
+    """A part of a rule that hears events: their types, and the condition on them."""
+
+    types: tuple[str, ...]
+    condition: Condition
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A rule ready to run: its condition, and the group of sources that its clock waits for."""
+    """A rule ready to run: its clauses, and the group of sources that its clock waits for."""
 
     rule: Rule
-    condition: Condition
+    clauses: tuple[Heard, ...]
     group: str
+
+    def hears(self, event_type: str, event: Mapping[str, Any]) -> list[int]:
+        """The numbers of the clauses that this event meets."""
+        met = (number for number, clause in enumerate(self.clauses) if event_type in clause.types)
+        return [number for number in met if self.clauses[number].condition(event)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +58,26 @@ def compile_rule(text: str, known: Known | None = USUAL) -> Compiled:
     """
     rule = parse_rule(text)
     absence = rule.when.absence
-    if absence.after in absence.of:
+    if absence is not None and absence.after in absence.of:
         raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
     if known is not None:
         _assert_known(rule, known)
-    topics = sorted({EVENT_TOPICS + source for source in absence.waits_for})
-    return Compiled(rule, compile_condition(absence.where), ",".join(topics) or ALL)
+    topics = sorted({EVENT_TOPICS + source for source in (absence.waits_for if absence is not None else ())})
+    return Compiled(rule, tuple(_heard(rule)), ",".join(topics) or ALL)
+
+
+def _heard(rule: Rule) -> Iterator[Heard]:
+    for place, types, where in rule.when.kind.clauses:
+        try:
+            yield Heard(types, compile_condition(where))
+        except InvalidRule as error:
+            parts = ("when", rule.when.name, *([place] if place else []), str(error))
+            raise InvalidRule(".".join(parts)) from error
 
 
 def _assert_known(rule: Rule, known: Known) -> None:
-    if unknown := sorted(set(rule.when.absence.waits_for) - set(known.sources)):
+    waits_for = rule.when.absence.waits_for if rule.when.absence is not None else ()
+    if unknown := sorted(set(waits_for) - set(known.sources)):
         there = ", ".join(known.sources)
         raise InvalidRule(f"when.absence.waits_for: no source is named {unknown[0]}; there are {there}")
     if rule.send.topic.removeprefix("triggers.") not in known.triggers:
@@ -102,5 +126,4 @@ class Book:
 
 
 def _hears(compiled: Compiled, event_type: str) -> bool:
-    absence = compiled.rule.when.absence
-    return event_type == absence.after or event_type in absence.of
+    return any(event_type in clause.types for clause in compiled.clauses)

@@ -1,7 +1,7 @@
 """A rule as its author writes it: YAML in, a checked and frozen specification out.
 
 In: the text of a rule file. Out: `Rule`, or `InvalidRule` with the place and the mend in one sentence.
-Never: an evaluation (see `absence`, `conditions`), a file.
+Never: an evaluation, a file. What the kinds of rules ask for is in `kinds`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from streams.documents import (
     NAME,
     TYPE,
     Duration,
-    EventType,
-    EventTypes,
     InvalidDocument,
     MaybeEventTypes,
     Strict,
     milliseconds,
     parse,
 )
+from streams.rules.examples import Example
+from streams.rules.kinds import When
 
 ALWAYS, ONCE = 0, -1
 """What `re_entry` is in milliseconds where it is no duration."""
@@ -46,24 +46,6 @@ def _re_entry(value: Any) -> Any:
         return milliseconds(value)
     except ValueError as error:
         raise ValueError("re_entry is always, once, or a duration such as 30d") from error
-
-
-class Absence(Strict):
-    """`after` this event, none of `of` happened `within` this time, by the same business key."""
-
-    after: EventType
-    where: Annotated[str, Field(max_length=4_096)] = "true"
-    of: EventTypes
-    within: Duration
-    same: Literal["order_id"]
-    waits_for: tuple[str, ...] = ()
-    """Sources that can bring what prevents it (`order`, `pos`, …); empty: all that carry events."""
-
-
-class When(Strict):
-    """What makes the rule true."""
-
-    absence: Absence
 
 
 class Channel(Strict):
@@ -99,6 +81,8 @@ class Rule(Strict):
     priority: Annotated[int, Field(ge=0, le=1_000)] = 100
     when: When
     send: Send
+    examples: tuple[Example, ...] = ()
+    """What it does, by example: `siyu rules test` runs them."""
 
 
 def parse_rule(text: str) -> Rule:

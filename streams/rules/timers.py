@@ -38,6 +38,9 @@ class Timers:
         heappush(self._heaps.setdefault(group, []), (due_ms, priority, key))
         self.next_ms = min(self.next_ms, due_ms - (group == NOW))
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
     def _next(self) -> int:
         return min((heap[0][0] - (group == NOW) for group, heap in self._heaps.items() if heap), default=_NEVER)
 

@@ -75,7 +75,7 @@ def chaos(spec: Spec, folder: Path) -> Iterator[Chaos]:
         clickhouse_server(folder / "clickhouse") as database,
     ):
         settings = _settings(folder, broker, database, traffic.spec.tenants)
-        ids = stack.prepare(settings, sorted(RULES.glob("*.yaml")), traffic.spec.start_ms - 60_000)
+        ids = stack.prepare(settings, sorted(RULES.glob("unpaid-*.yaml")), traffic.spec.start_ms - 60_000)
         with crew(settings, folder, {"kafka": broker, "clickhouse": database}) as workers:
             stack.await_controls(settings, ids, list(workers.at.values()))
             began = time.monotonic()

@@ -18,7 +18,9 @@ from streams.ingest.identifiers import SCOPE_NEEDED, clean
 from streams.ingest.validate import Limits
 from streams.observe.catalogue import METRICS, document
 from streams.rules.conditions import FIELDS
-from streams.rules.spec import Absence, Channel, Rule, Send, When
+from streams.rules.examples import Example, Expected, Given
+from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
+from streams.rules.spec import Channel, Rule, Send
 from streams.settings import Settings
 from tests.house.pages import DOCS, README, ROOT, code, pages, rows
 
@@ -28,8 +30,18 @@ MODELS: dict[str, type[BaseModel]] = {
     "": Rule,
     "when.": When,
     "when.absence.": Absence,
+    "when.event.": Happened,
+    "when.sequence.": Sequence,
+    "when.sequence.steps.": Step,
+    "when.count.": Count,
+    "when.sum.": Total,
+    "when.distinct.": Distinct,
+    "when.interval.": Interval,
     "send.": Send,
     "send.channels.": Channel,
+    "examples.": Example,
+    "examples.given.": Given,
+    "examples.expect.": Expected,
 }
 POLICY: dict[str, type[BaseModel]] = {
     "": DeliveryPolicy,
