@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from streams.ingest.record import RawRecord
 from streams.journal.frame import Partition
-from streams.worker.state.store import MemoryStore, Position
+from streams.worker.state.store import MemoryStore, Position, rows_of
 from tests.support.shell.broker import Broker
 from tests.support.shell.facts import Facts
 from tests.support.shell.folds import Rows, packed, unpacked
@@ -34,7 +34,7 @@ def after(kept: Kept, changes: Rows, position: Position) -> Kept:
     store = MemoryStore()
     store.commit(unpacked(kept.rows), kept.position)
     store.commit(unpacked(changes), position)
-    return Kept(store.position(), packed(store.rows()))
+    return Kept(store.position(), packed(rows_of(store)))
 
 
 @dataclass
