@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench format servers clean
+.PHONY: help demo test lint bench chaos format servers clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 10
@@ -29,6 +29,9 @@ format: $(VENV)/.dev ## puts the code in its form
 
 bench: $(VENV)/.dev ## figures of this machine as JSON lines, each beside its floor
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.dev ## kills workers, Apache Kafka and ClickHouse under load (20 min), and compares what came out
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 servers: ## Apache Kafka and ClickHouse for the tests (Debian, needs root, Java and Maven)
 	@bash deploy/servers.sh

@@ -28,7 +28,7 @@ from streams.worker.servers import Server, apache_kafka, tansu
 from streams.worker.stack import Worker, progress_ms
 
 RULES = Path(__file__).parents[1] / "deploy" / "rules"
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.2
 _GIVES_UP_S = 600
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         start = tansu if arguments.broker == "tansu" else apache_kafka
         broker = ending.enter_context(start(Path(folder) / "broker"))
         settings = _settings(Path(folder) / "data", broker, spec, arguments.broker == "kafka")
-        ids = stack.prepare(settings, sorted(RULES.glob("*.yaml")), spec.start_ms - 60_000)
+        ids = stack.prepare(settings, sorted(RULES.glob("unpaid-*.yaml")), spec.start_ms - 60_000)
         player = Player(producer_config(settings.kafka), registry_of(settings))
         played = player.play(with_entry_heartbeats(plan(spec)))
         assert ids

@@ -62,7 +62,7 @@ def frames_of(traffic: Traffic) -> list[Frame]:
 
 def _records(traffic: Traffic, registry: LocalRegistry) -> list[RawRecord]:
     offsets: dict[Partition, int] = {}
-    rules = {path.stem: path.read_text() for path in RULES.glob("*.yaml")}
+    rules = {path.stem: path.read_text() for path in RULES.glob("unpaid-*.yaml")}
     sent = list(with_entry_heartbeats(traffic))
     members = sorted({Partition(one.topic, one.partition) for one in sent if one.topic.startswith("events.")})
     found = opening(rules, members, registry, traffic.spec.start_ms - 60_000)

@@ -6,8 +6,9 @@ Never: a record that `resolution.read` would refuse; a neighbour spoilt by a bad
 pyruhvro reads a batch some twenty times faster than fastavro, and within the bytes that it is given. But it looks
 neither whether text is UTF-8 nor whether the body ends with the record, and refuses a whole batch for one bad record.
 So each body gets a mark behind it that must be read back as one more field (a body that is too long or too short
-shifts it), the columns are validated in full, and a batch that fails is halved until the bad records stand alone.
-Those few, and schemas that `columnar` will not hand over, are read by fastavro and written again in our version.
+shifts it), the columns are validated in full, and a batch that fails is parted until the bad records are among a few,
+which fastavro tells apart. Schemas that `columnar` will not hand over are read by fastavro and written again in our
+version.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from schemas.resolution import Resolution, Unreadable, parsed, plain, read, reso
 
 _MARK_TEXT: Final = "\x01~siyu~\x02"
 _MARK: Final = bytes([2 * len(_MARK_TEXT)]) + _MARK_TEXT.encode()
-_FEW: Final = 8
+_FEW: Final = 64
+_PARTS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,47 @@ def shape(subject: str) -> pa.Schema:
 
 
 def _read(by: Resolution, rows: list[int], bodies: list[bytes]) -> Iterator[tuple[list[int], pa.RecordBatch | str]]:
-    """Spans of good rows with their columns and single bad rows with the reason, in order."""
+    """Good rows with their columns and single bad rows with the reason; each of both kinds in order."""
     if by.wire is None or not rows:
         yield from _one_by_one(by, rows, bodies)
         return
     try:
-        columns = _columns(by, [bodies[row] for row in rows])
+        yield rows, _columns(by, [bodies[row] for row in rows])
     except Unreadable:
-        half = len(rows) // 2
-        smaller = _read if len(rows) > _FEW else _one_by_one
-        yield from smaller(by, rows[:half], bodies)
-        yield from smaller(by, rows[half:], bodies)
-    else:
-        yield rows, columns
+        faults = dict(_faults(by, rows, bodies))
+        yield from (([row], why) for row, why in faults.items())
+        yield from _good(by, [row for row in rows if row not in faults], bodies)
+
+
+def _good(by: Resolution, rows: list[int], bodies: list[bytes]) -> Iterator[tuple[list[int], pa.RecordBatch | str]]:
+    try:
+        yield rows, _columns(by, [bodies[row] for row in rows])
+    except Unreadable:  # what fastavro reads and the column decoder does not
+        yield from _one_by_one(by, rows, bodies)
+
+
+def _faults(by: Resolution, rows: list[int], bodies: list[bytes]) -> Iterator[tuple[int, str]]:
+    """The bad ones among these rows, and why."""
+    if len(rows) > _FEW:
+        step = -(-len(rows) // _PARTS)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            if not _is_sound(by, [bodies[row] for row in part]):
+                yield from _faults(by, part, bodies)
+        return
+    for row in rows:
+        try:
+            read(by, bodies[row])
+        except Unreadable as fault:
+            yield row, str(fault)
+
+
+def _is_sound(by: Resolution, bodies: list[bytes]) -> bool:
+    try:
+        _decoded(by, bodies)
+    except Unreadable:
+        return False
+    return True
 
 
 def _one_by_one(
@@ -106,6 +136,11 @@ def _rewritten(by: Resolution, body: bytes) -> bytes:
 
 def _columns(by: Resolution, bodies: list[bytes]) -> pa.RecordBatch:
     """The bodies' columns in our version, or `Unreadable` if any of them is not exactly one record."""
+    return _conform(_decoded(by, bodies), by.subject)
+
+
+def _decoded(by: Resolution, bodies: list[bytes]) -> pa.RecordBatch:
+    """The bodies' columns as the writer had them, or `Unreadable`."""
     if by.wire is None:
         raise TypeError(f"{by.subject} has no columns")
     try:
@@ -119,7 +154,7 @@ def _columns(by: Resolution, bodies: list[bytes]) -> pa.RecordBatch:
         raise Unreadable("the decoder gave up") from None
     if not pc.all(pc.equal(batch.column(END), _MARK_TEXT)).as_py():
         raise Unreadable("a body does not end with its record")
-    return _conform(batch, by.subject)
+    return batch
 
 
 def _conform(batch: pa.RecordBatch, subject: str) -> pa.RecordBatch:

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     INVALID_COMMAND = "invalid_command"
     INVALID_CONTROL = "invalid_control"
     INVALID_DELIVERY = "invalid_delivery"
+    INTERNAL_FAULT = "internal_fault"
 
 
 ID_KINDS: Final = (

@@ -17,7 +17,7 @@ import pyarrow as pa
 from chdb.session import Session
 
 from sinks import statements
-from sinks.sink import DATABASE, Answer, SinkUnavailable, Where
+from sinks.sink import DATABASE, Answer, Guard, SinkUnavailable, Where
 
 _FORMAT = "JSONCompactEachRowWithNamesAndTypes"
 
@@ -35,8 +35,10 @@ class EmbeddedSink:
     Raises SinkUnavailable where another process, or this one on another folder, holds chDB.
     """
 
-    def __init__(self, folder: Path | str, *, read_only: bool = False) -> None:
-        self._session: Any = _open(Path(folder))
+    def __init__(self, folder: Path | str, *, read_only: bool = False, name: str = DATABASE) -> None:
+        self.name = name
+        self._folder = Path(folder)
+        self._session: Any = _open(self._folder)
         self._set({**_WRITING, **_READING, **(_LIMITS if read_only else {})})
         self._version = statements.parse_version(str(self.query("SELECT version()").rows[0][0]))
 
@@ -44,6 +46,10 @@ class EmbeddedSink:
     def version(self) -> tuple[int, ...]:
         """See `Database.version`."""
         return self._version
+
+    def at(self, name: str) -> EmbeddedSink:
+        """See `Database.at`."""
+        return EmbeddedSink(self._folder, name=name)
 
     def execute(self, sql: str) -> None:
         """See `Database.execute`."""
@@ -57,11 +63,13 @@ class EmbeddedSink:
         rows = tuple(tuple(json.loads(line)) for line in lines[2:] if line)
         return Answer(tuple(json.loads(lines[0])), rows)
 
-    def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
         """See `Sink.insert`; chDB reads the Arrow memory as it is, through its Python table function."""
         columns = ", ".join(batch.schema.names)
+        while_it_holds = f" WHERE {statements.guarded(self, guard)}" if guard else ""
         siyu_rows = pa.Table.from_batches([batch])  # noqa: F841 chDB finds it by its name in this frame
-        self._run(f"INSERT INTO {DATABASE}.{table} ({columns}) SELECT {columns} FROM Python(siyu_rows)")
+        given = f"SELECT {columns} FROM Python(siyu_rows){while_it_holds}"
+        self._run(f"INSERT INTO {self.name}.{table} ({columns}) {given}")
 
     def count(self, table: str, where: Where) -> int:
         """See `Sink.count`."""
@@ -76,7 +84,7 @@ class EmbeddedSink:
         statements.remove(self, table, where)
 
     def unfinished(self, label: str) -> int:
-        """The engine died with the process that had sent something."""
+        """The engine died with the process that had sent something, and we send one after the other."""
         return 0
 
     def close(self) -> None:

@@ -1,10 +1,12 @@
-"""The block ledger: what the sink has written of each shard, in the sink itself.
+"""The block ledger: what the sink has written of each shard, in the sink itself; and who may write it.
 
-In: what happened to a block. Out: the newest entry, the verdict on a block. Never: the rows of a block.
+In: what happened to a block. Out: the newest entry, how far the shard is written, the verdict on a block.
+Never: the rows of a block.
 
-A shard's entries are numbered by `n`, rising. A block is named by the `n` of its `begun` entry, and so by no other
-attempt at the same frames, ever: rows of an attempt that was removed can't be mistaken for those of the next, nor a
-late statement against the one hit the other.
+A shard's entries are numbered by `n`, rising. An entry is appended behind the newest that its writer knows, and counts
+if it then stands last and alone: of several writers at most one wins a number, and whoever loses one has lost the
+shard (docs/decisions/0008). A block is named by the `n` of its `begun` entry, and so by no other attempt at the same
+frames, ever; its rows are inserted under a guard that this entry is still the newest.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sinks.sink import Sink
+from sinks.sink import Guard, Sink
 
 TABLE = "sink_blocks"
 
@@ -38,9 +40,13 @@ _SCHEMA = pa.schema(
 
 
 class State(StrEnum):
-    """What an entry says of its block; OWNED is of no block, a new writer claims the shard by it."""
+    """What an entry says of its block.
+
+    Two are of no block: a new writer claims the shard by OWNED, and REBUILT opens the ledger of rebuilt tables.
+    """
 
     OWNED = "owned"
+    REBUILT = "rebuilt"
     BEGUN = "begun"
     DONE = "done"
     REMOVED = "removed"
@@ -75,9 +81,27 @@ def rows_text(tables: Mapping[str, pa.RecordBatch]) -> str:
     return json.dumps({name: batch.num_rows for name, batch in sorted(tables.items())})
 
 
-def note(sink: Sink, entry: Entry, label: str) -> None:
-    """Writes an entry down; raises as `Sink.insert`, and then it may stand or not."""
-    sink.insert(TABLE, pa.RecordBatch.from_pylist([asdict(entry)], schema=_SCHEMA), label)
+def append(sink: Sink, entry: Entry, after: int, label: str) -> bool:
+    """Writes an entry down behind the entry `after` (0: the first one); whether it counts.
+
+    Raises as `Sink.insert`, and then it may stand or not.
+    """
+    batch = pa.RecordBatch.from_pylist([asdict(entry)], schema=_SCHEMA)
+    sink.insert(TABLE, batch, label, is_newest(entry.shard, after))
+    return _stands(sink, entry)
+
+
+def is_newest(shard: int, n: int) -> Guard:
+    """The guard that the shard's newest entry is still this one."""
+    return Guard(TABLE, "n", {"shard": shard}, n)
+
+
+def _stands(sink: Sink, entry: Entry) -> bool:
+    """Whether it is the newest and nobody has given another one its number."""
+    last = newest(sink, entry.shard)
+    if last is None or (last.n, last.owner) != (entry.n, entry.owner):
+        return False
+    return sink.count(TABLE, {"shard": entry.shard, "n": entry.n}) == 1
 
 
 def newest(sink: Sink, shard: int) -> Entry | None:
@@ -85,27 +109,28 @@ def newest(sink: Sink, shard: int) -> Entry | None:
     return _entry(sink.last(TABLE, "n", {"shard": shard}))
 
 
+def position(sink: Sink, shard: int) -> int:
+    """The next journal offset to write, as far as blocks are done; an entry that came late does not lower it."""
+    furthest = sink.last(TABLE, "position", {"shard": shard})
+    return 0 if furthest is None else int(furthest["position"])
+
+
+def rebuilt_at(sink: Sink, shard: int) -> int:
+    """The `n` by which the shard's ledger was opened anew, 0 where it never was."""
+    seed = sink.last(TABLE, "n", {"shard": shard, "state": State.REBUILT})
+    return 0 if seed is None else int(seed["n"])
+
+
 def in_doubt(sink: Sink, shard: int) -> Entry | None:
     """The last block begun, when nothing says what became of it."""
     begun = _entry(sink.last(TABLE, "n", {"shard": shard, "state": State.BEGUN}))
-    if begun is None or any(has_verdict(sink, begun, state) for state in (State.DONE, State.REMOVED)):
+    if begun is None or any(_has_verdict(sink, begun, state) for state in (State.DONE, State.REMOVED)):
         return None
     return begun
 
 
-def has_verdict(sink: Sink, begun: Entry, state: State) -> bool:
-    """Whether an entry gives this block that state."""
+def _has_verdict(sink: Sink, begun: Entry, state: State) -> bool:
     return sink.count(TABLE, {"shard": begun.shard, "block": begun.block, "state": state}) > 0
-
-
-def is_alone(sink: Sink, entry: Entry) -> bool:
-    """Whether no other writer has given an entry of the shard the same number."""
-    return sink.count(TABLE, {"shard": entry.shard, "n": entry.n}) == 1
-
-
-def is_followed(sink: Sink, entry: Entry) -> bool:
-    """Whether the shard's ledger goes on after this entry."""
-    return sink.count(TABLE, {"shard": entry.shard, "n": entry.n + 1}) > 0
 
 
 def _entry(row: Mapping[str, Any] | None) -> Entry | None:

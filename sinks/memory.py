@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sinks.sink import Where
+from sinks.sink import Guard, Where
 
 
 class MemorySink:
@@ -19,10 +19,15 @@ class MemorySink:
     def __init__(self) -> None:
         self.batches: dict[str, list[pa.RecordBatch]] = {}
 
-    def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
         """Keeps the batch itself: Arrow batches don't change."""
-        if batch.num_rows:
+        if batch.num_rows and (guard is None or self.holds(guard)):
             self.batches.setdefault(table, []).append(batch)
+
+    def holds(self, guard: Guard) -> bool:
+        """Whether an insert with this guard would bring its rows now."""
+        newest = self.last(guard.table, guard.by, guard.where)
+        return (newest[guard.by] if newest else 0) == guard.value
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of the table as dicts, in the order of arrival."""

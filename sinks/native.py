@@ -15,7 +15,7 @@ import pyarrow as pa
 from clickhouse_driver import Client, errors
 
 from sinks import statements
-from sinks.sink import DATABASE, Answer, SinkUnavailable, Where
+from sinks.sink import DATABASE, Answer, Guard, SinkUnavailable, Where, Why
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ _BROKEN = (
     OSError,
     EOFError,
 )
+
+_SILENT = (errors.SocketTimeoutError, TimeoutError)
 
 # An insert is done when the call returns, is never taken for an earlier one, and may touch any number of months.
 _INSERTING: dict[str, Any] = {"insert_deduplicate": 0, "strings_as_bytes": True}
@@ -50,13 +52,14 @@ class Address:
     secure: bool = False
     ca: str = ""
     connect_within_s: float = 5.0
-    answer_within_s: float = 60.0
+    answer_within_s: float = 30.0
 
 
 class NativeSink:
     """`Database` over one connection, made at the first statement and again after it broke."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, name: str = DATABASE) -> None:
+        self.name = name
         self._address = address
         self._client = _client(address)
         self._version: tuple[int, ...] = ()
@@ -68,9 +71,13 @@ class NativeSink:
             self._version = statements.parse_version(str(self.query("SELECT version()").rows[0][0]))
         return self._version
 
+    def at(self, name: str) -> NativeSink:
+        """See `Database.at`."""
+        return NativeSink(self._address, name)
+
     def execute(self, sql: str) -> None:
         """See `Database.execute`."""
-        self._guarded(lambda: self._client.execute(sql))
+        self._run(sql)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See `Database.query`."""
@@ -79,14 +86,49 @@ class NativeSink:
         rows, columns = result or ([], [])
         return Answer(tuple(name for name, _ in columns), tuple(tuple(map(statements.plain, row)) for row in rows))
 
-    def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
         """See `Sink.insert`."""
         if not batch.num_rows:
             return
+        target, columns = f"{self.name}.{table}", ", ".join(batch.schema.names)
+        if guard is None:
+            self._send(target, batch, label)
+        else:
+            self._insert_staged(target, columns, batch, label, statements.guarded(self, guard))
+
+    def _insert_staged(self, target: str, columns: str, batch: pa.RecordBatch, label: str, holds: str) -> None:
+        """Over a table that lives as long as this connection.
+
+        So the rows have travelled before the server looks whether the guard holds; the statement that looks needs
+        nothing more of us, and ends soon even where we are stopped in the middle of it.
+        """
+        stage = f"siyu_stage_{uuid.uuid4().hex}"
+        try:
+            self._run(f"CREATE TEMPORARY TABLE {stage} AS SELECT {columns} FROM {target} WHERE 0")
+            self._send(stage, batch, "")
+            self._run(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {stage} WHERE {holds}", label)
+            self._run(f"DROP TABLE {stage}")
+        except ValueError as error:
+            self._client.disconnect()
+            if stage in str(error):  # the driver connects again without a word
+                raise SinkUnavailable(f"{self._place}: the connection broke in the middle of an insert") from error
+            raise
+        except SinkUnavailable:
+            self._client.disconnect()
+            raise
+
+    def _send(self, target: str, batch: pa.RecordBatch, label: str) -> None:
         columns = [_values(column) for column in batch.columns]
-        sql = f"INSERT INTO {DATABASE}.{table} ({', '.join(batch.schema.names)}) VALUES"
-        options: dict[str, Any] = {"settings": self._insert_settings(), "query_id": f"{label}{uuid.uuid4()}"}
-        self._guarded(lambda: self._client.execute(sql, columns, columnar=True, **options))
+        sql = f"INSERT INTO {target} ({', '.join(batch.schema.names)}) VALUES"
+        options = {**self._labelled(label), "settings": self._insert_settings(), "columnar": True}
+        self._guarded(lambda: self._client.execute(sql, columns, **options))
+
+    def _run(self, sql: str, label: str = "") -> None:
+        options = {**self._labelled(label), "settings": self._insert_settings()}
+        self._guarded(lambda: self._client.execute(sql, **options))
+
+    def _labelled(self, label: str) -> dict[str, Any]:
+        return {"query_id": f"{label}{uuid.uuid4()}"}
 
     def count(self, table: str, where: Where) -> int:
         """See `Sink.count`."""
@@ -101,13 +143,17 @@ class NativeSink:
         statements.remove(self, table, where)
 
     def unfinished(self, label: str) -> int:
-        """See `Sink.unfinished`; an insert stands in this list before the server asks for its rows."""
+        """See `Sink.unfinished`; a statement stands in this list before the server looks at its guard."""
         chosen = f"substring(query_id, 1, {len(label)}) = {statements.literal(label)}"
         return int(self.query(f"SELECT count() FROM system.processes WHERE {chosen}").rows[0][0])
 
     def close(self) -> None:
         """See `Sink.close`."""
         self._client.disconnect()
+
+    @property
+    def _place(self) -> str:
+        return f"ClickHouse at {self._address.host}:{self._address.port}"
 
     def _insert_settings(self) -> dict[str, Any]:
         newer = _NEWER if self.version >= (20, 1) else {}
@@ -121,8 +167,8 @@ class NativeSink:
             raise statements.failure(str(error.message), error.code) from error
         except _BROKEN as error:
             self._client.disconnect()
-            place = f"{self._address.host}:{self._address.port}"
-            raise SinkUnavailable(f"ClickHouse at {place}: {type(error).__name__} {error}".strip()) from error
+            why = Why.SLOW if isinstance(error, _SILENT) else Why.AWAY
+            raise SinkUnavailable(f"{self._place}: {type(error).__name__} {error}".strip(), why) from error
         except errors.Error as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
 

@@ -15,12 +15,12 @@ import re
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from sinks.sink import Answer, Database, SinkUnavailable
+from sinks.sink import Answer, SinkUnavailable
 
 _READS = frozenset(["SELECT", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "WITH", "EXISTS"])
 
@@ -45,8 +45,15 @@ def refuse_changes(sql: str) -> None:
         raise ValueError("a query here must not write, to a table or to a file")
 
 
+class Asked(Protocol):
+    """What answers questions."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """See `Database.query`."""
+
+
 @contextmanager
-def query_server(database: Database, path: Path) -> Iterator[None]:
+def query_server(database: Asked, path: Path) -> Iterator[None]:
     """Answers questions on the socket `path` (mode 0600) until the block ends, then removes it.
 
     One question at a time goes to the database. Raises SinkUnavailable where another process serves there, and
@@ -84,7 +91,7 @@ def ask(path: Path, sql: str, within_s: float = 150.0) -> Answer:
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     block_on_close = False
-    database: Database
+    database: Asked
     lock: threading.Lock
 
 

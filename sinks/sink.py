@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -20,8 +21,37 @@ Where = Mapping[str, int | str]
 """Rows are chosen by equality of columns, and nothing else: memory can do that as well as any ClickHouse."""
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What an insert asks the server to look at when it runs: the greatest `by` of `table` among rows with `where`.
+
+    Where that is not `value` (0 stands for no row) the insert brings nothing, however late it comes to run.
+    """
+
+    table: str
+    by: str
+    where: Where
+    value: int
+
+
+class Why(StrEnum):
+    """Why a place takes nothing now, as operators see it in metrics and logs."""
+
+    AWAY = "away"
+    SLOW = "slow"
+    FULL = "full"
+    READ_ONLY = "read_only"
+    REFUSED = "refused"
+    OVERLOADED = "overloaded"
+    FILES = "files"
+
+
 class SinkUnavailable(Exception):
-    """The place is away, read-only, full or refuses us: wait and try again; whether a statement was done is open."""
+    """The place takes nothing, `why` says in a word: wait and try again; whether a statement was done is open."""
+
+    def __init__(self, message: str, why: Why = Why.AWAY) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +72,12 @@ class Sink(Protocol):
     Every call may raise `SinkUnavailable`, and `ValueError` where we asked for nonsense (bad SQL, no such table).
     """
 
-    def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
-        """Appends a batch to `siyu.<table>` by column name; columns missing in the batch take their default.
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
+        """Appends a batch to a table by column name; columns missing in the batch take their default.
 
         A null is allowed where the table's column is Nullable. Not atomic: after an exception none, some or all rows
-        may stand. On a server the statement carries `label`.
+        may stand. With a `guard` all of them come, or none; which one it was, the caller must look. On a server the
+        statement carries `label` from before it looks at the guard until the last row stands.
         """
 
     def count(self, table: str, where: Where) -> int:
@@ -59,14 +90,21 @@ class Sink(Protocol):
         """Removes the rows with these values; they are gone when it returns."""
 
     def unfinished(self, label: str) -> int:
-        """How many statements whose label starts so still run, sent over a connection that has broken since."""
+        """How many statements whose label starts so run now: those that we gave up, and those of others."""
 
     def close(self) -> None:
         """Releases the place; safe to call twice."""
 
 
 class Database(Sink, Protocol):
-    """A sink that speaks SQL."""
+    """A sink that speaks SQL; the tables of `Sink` are those of the ClickHouse database `name`."""
+
+    @property
+    def name(self) -> str:
+        """Usually `DATABASE`."""
+
+    def at(self, name: str) -> Database:
+        """The same place, the tables of another ClickHouse database: a connection of its own, to be closed."""
 
     @property
     def version(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sinks.sink import DATABASE, Answer, Database, SinkUnavailable, Where
+from sinks.sink import Answer, Database, Guard, SinkUnavailable, Where, Why
 
 MUTATION_PATIENCE_S = 600.0
 
@@ -21,19 +21,28 @@ _POLL_S = 0.02
 _CODE = re.compile(r"Code: (\d+)")
 
 # ClickHouse error codes that say "not now" or "not you": waiting or an operator mends them, another statement doesn't.
-_FILES = frozenset([74, 75, 76, 243])
-_REFUSED = frozenset([164, 192, 193, 194, 195, 242, 291, 497, 516])
-_OVERLOADED = frozenset([159, 160, 202, 203, 241, 252])
-_AWAY = frozenset([209, 210, 225, 236, 279, 319, 394, 425, 999])
-_UNAVAILABLE = _FILES | _REFUSED | _OVERLOADED | _AWAY
+_CODES = {
+    Why.FULL: (243,),
+    Why.FILES: (74, 75, 76),
+    Why.READ_ONLY: (164, 242),
+    Why.REFUSED: (192, 193, 194, 195, 291, 497, 516),
+    Why.OVERLOADED: (201, 202, 203, 241, 252),
+    Why.SLOW: (159, 160, 209),
+    Why.AWAY: (210, 225, 236, 279, 319, 394, 425, 999),
+}
+_WHY = {code: why for why, codes in _CODES.items() for code in codes}
+
+# A full disk comes under many codes, according to what was being written; the system's own words are in all of them.
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
 def failure(message: str, code: int | None = None) -> Exception:
     """What a ClickHouse error is to us: `SinkUnavailable` or `ValueError`, with its first line and no stack."""
     found = _CODE.search(message)
-    known = code if code is not None else int(found.group(1)) if found else None
+    known = code if code is not None else int(found.group(1)) if found else 0
     text = message.split("Stack trace", maxsplit=1)[0].strip().replace("\n", " ")
-    return SinkUnavailable(text) if known in _UNAVAILABLE else ValueError(text)
+    why = Why.FULL if _NO_SPACE.search(text) else _WHY.get(known)
+    return ValueError(text) if why is None else SinkUnavailable(text, why)
 
 
 def render(sql: str, parameters: Mapping[str, Any] | None) -> str:
@@ -91,15 +100,21 @@ def condition(where: Where) -> str:
     return " AND ".join(f"{column} = {literal(value)}" for column, value in where.items())
 
 
+def guarded(database: Database, guard: Guard) -> str:
+    """A guard as a condition: one value, which the server computes before it takes a row."""
+    newest = f"SELECT max({guard.by}) FROM {database.name}.{guard.table} WHERE {condition(guard.where)}"
+    return f"({newest}) = {literal(guard.value)}"
+
+
 def count(database: Database, table: str, where: Where) -> int:
     """`Sink.count` by SQL."""
-    answer = database.query(f"SELECT count() FROM {DATABASE}.{table} WHERE {condition(where)}")
+    answer = database.query(f"SELECT count() FROM {database.name}.{table} WHERE {condition(where)}")
     return int(answer.rows[0][0])
 
 
 def last(database: Database, table: str, by: str, where: Where) -> dict[str, Any] | None:
     """`Sink.last` by SQL: the greatest `by` first, which reads one column, then its row by the key."""
-    chosen = f"FROM {DATABASE}.{table} WHERE {condition(where)}"
+    chosen = f"FROM {database.name}.{table} WHERE {condition(where)}"
     found, greatest = database.query(f"SELECT count(), max({by}) {chosen}").rows[0]
     if not found:
         return None
@@ -111,15 +126,16 @@ def remove(database: Database, table: str, where: Where) -> None:
     """`Sink.remove` by SQL: a mutation, awaited by looking, since 18.16 cannot wait itself."""
     if not count(database, table, where):
         return
-    database.execute(f"ALTER TABLE {DATABASE}.{table} DELETE WHERE {condition(where)}")
+    database.execute(f"ALTER TABLE {database.name}.{table} DELETE WHERE {condition(where)}")
     deadline = time.monotonic() + MUTATION_PATIENCE_S
     while _mutations(database, table):
         if time.monotonic() > deadline:
-            raise SinkUnavailable(f"removing rows of {table} took longer than {MUTATION_PATIENCE_S:.0f} s")
+            said = f"removing rows of {table} took longer than {MUTATION_PATIENCE_S:.0f} s"
+            raise SinkUnavailable(said, Why.SLOW)
         time.sleep(_POLL_S)
 
 
 def _mutations(database: Database, table: str) -> int:
-    chosen = condition({"database": DATABASE, "table": table, "is_done": 0})
+    chosen = condition({"database": database.name, "table": table, "is_done": 0})
     answer: Answer = database.query(f"SELECT count() FROM system.mutations WHERE {chosen}")
     return int(answer.rows[0][0])

@@ -3,9 +3,12 @@
 In: resolved frames, at least once and in journal order. Out: every row once. Never: Kafka, a retry, a partial block
 left behind for long: the one block in doubt is settled before anything else is written.
 
-A block is begun (the ledger says so, with the rows it will bring), inserted table by table, done. Whoever finds it
-begun and not done counts: all rows there, it is noted done; else they are removed and the block noted so, and its
-frames come again from the journal. The proof is the ledger; the server's own deduplication is not used.
+A block is begun (the ledger says so, with the rows it will bring), inserted table by table, done. Every insert is
+guarded: it brings its rows only while the block's entry is the newest of the ledger. So a new owner who has appended
+a claim, and waited until statements that looked before it have ended, finds rows that nobody adds to any more. It
+counts the block that is begun and not done: all rows there, it is noted done; else they are removed and the block
+noted so, and its frames come again from the journal. The proof is the ledger; the server's own deduplication is not
+used.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 import pyarrow as pa
 
@@ -29,6 +33,10 @@ _POLL_S = 0.05
 
 class AnotherWriter(Exception):
     """The ledger shows entries that aren't ours: the shard has a new owner, and this writer is to stop for good."""
+
+
+class TablesRebuilt(Exception):
+    """Rebuilt tables were swapped in: the next call takes the shard over at their position, lower ones may be due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,9 @@ def _now_ms() -> int:
 class BlockWriter:
     """Writes one shard. After `SinkUnavailable` call again with the same frames, or later ones of the same journal.
 
-    One writer a shard. A second one that takes over claims the shard in the ledger first; the first one sees that
-    when it begins its next block, or ends the one that it is in, and raises AnotherWriter from then on.
-    Not thread-safe.
+    One writer a shard. A second one that takes over claims the shard in the ledger first; what the first one inserts
+    from then on brings nothing, and it raises AnotherWriter as soon as it appends to the ledger, and ever after.
+    `label` marks the statements on the server, for others to wait for. Not thread-safe.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class BlockWriter:
         size: BlockSize | None = None,
         patience_s: float = 30.0,
         now_ms: Callable[[], int] = _now_ms,
+        label: str = "siyu-sink",
     ) -> None:
         self._sink = sink
         self._shard = shard
@@ -67,8 +76,9 @@ class BlockWriter:
         self._patience_s = patience_s
         self._now_ms = now_ms
         self._owner = uuid.uuid4().hex
-        self._label = f"siyu-sink-{shard}-"
+        self._label = f"{label}-{shard}-"
         self._newest: Entry | None = None
+        self._won = 0
         self._lost = ""
 
     def position(self) -> int:
@@ -78,7 +88,8 @@ class BlockWriter:
     def write(self, frames: Iterable[Resolved]) -> Written:
         """Writes what is new among the frames, as blocks; returns when all of it stands.
 
-        Raises SinkUnavailable, AnotherWriter, and ValueError for frames that are not of this shard or schema.
+        Raises SinkUnavailable, AnotherWriter, TablesRebuilt, and ValueError for frames that are not of this shard or
+        schema.
         """
         blocks = 0
         tables: Counter[str] = Counter()
@@ -90,7 +101,8 @@ class BlockWriter:
     def settle(self) -> State:
         """Takes the shard over: claims it in the ledger, and decides on the block in doubt, if there is one.
 
-        Returns DONE or REMOVED for that block, OWNED where none was in doubt. Raises SinkUnavailable, AnotherWriter.
+        Returns DONE or REMOVED for that block, OWNED where none was in doubt. Raises SinkUnavailable, AnotherWriter,
+        TablesRebuilt.
         """
         return State(self._take_over().state)
 
@@ -101,47 +113,45 @@ class BlockWriter:
         if self._lost:
             raise AnotherWriter(self._lost)
         self._newest = None
-        self._await_silence()
-        claim = self._note(self._claim())
-        self._assert_alone(claim)
+        self._await_silence()  # else a statement of our own may come between
+        claim = self._claim(ledger.newest(self._sink, self._shard))
+        self._await_silence()  # whoever looked before our claim stood ends; whoever looks later brings nothing
         doubted = ledger.in_doubt(self._sink, self._shard)
-        self._newest = self._decide(doubted, claim) if doubted else claim
+        if doubted and doubted.n > claim.n:
+            self._stop()  # a successor's, who is at it: not ours to judge
+        verdict = self._decide(doubted, claim) if doubted else claim
+        self._newest = replace(verdict, position=ledger.position(self._sink, self._shard))
         return self._newest
+
+    def _claim(self, newest: Entry | None) -> Entry:
+        if self._won and (newest is None or newest.owner != self._owner):
+            self._stop()
+        nothing = Entry(self._shard, 0, 0, State.OWNED, 0, 0, 0, "{}", self._owner, 0)
+        before = nothing if newest is None else replace(newest, block=0, rows="{}")
+        return self._append(self._next(before, State.OWNED), before.n)
 
     def _write_block(self, block: Block) -> Mapping[str, int]:
         before = self._settled()
         tables = block.tables(before.n + 1)
         self._newest = None  # until the block is done it is in doubt, whatever happens
-        begun = self._note(self._begun(block, tables, before))
-        self._assert_alone(begun)
+        begun = self._append(self._begun(block, tables, before), before.n)
         for name, batch in tables.items():
-            self._sink.insert(name, batch, self._label)
-        self._assert_unfollowed(begun)
-        self._newest = self._note(self._next(begun, State.DONE, position=begun.last_offset + 1))
+            self._sink.insert(name, batch, self._label, ledger.is_newest(self._shard, begun.n))
+        done = self._next(begun, State.DONE, position=begun.last_offset + 1)
+        self._newest = self._append(done, begun.n)
         return begun.expected
 
     def _decide(self, doubted: Entry, claim: Entry) -> Entry:
-        judged = replace(doubted, n=claim.n, position=claim.position)
+        judged = replace(doubted, n=claim.n)
         if self._is_whole(doubted):
-            return self._note(self._next(judged, State.DONE, position=doubted.last_offset + 1))
-        self._remove(doubted)
-        verdict = self._note(self._next(judged, State.REMOVED))
-        self._remove(doubted)  # what a predecessor inserted before it could see the verdict
-        return verdict
+            return self._append(self._next(judged, State.DONE, position=doubted.last_offset + 1), claim.n)
+        for table in doubted.expected:
+            self._sink.remove(table, {"shard": doubted.shard, "block": doubted.block})
+        return self._append(self._next(judged, State.REMOVED), claim.n)
 
     def _is_whole(self, block: Entry) -> bool:
         chosen = {"shard": block.shard, "block": block.block}
         return all(self._sink.count(table, chosen) == rows for table, rows in block.expected.items())
-
-    def _remove(self, block: Entry) -> None:
-        for table in block.expected:
-            self._sink.remove(table, {"shard": block.shard, "block": block.block})
-
-    def _claim(self) -> Entry:
-        newest = ledger.newest(self._sink, self._shard)
-        if newest is None:
-            return Entry(self._shard, 1, 0, State.OWNED, 0, 0, 0, "{}", self._owner, self._now_ms())
-        return self._next(replace(newest, block=0, rows="{}"), State.OWNED)
 
     def _begun(self, block: Block, tables: Mapping[str, pa.RecordBatch], before: Entry) -> Entry:
         begun = self._next(before, State.BEGUN)
@@ -153,23 +163,18 @@ class BlockWriter:
         noted = self._now_ms()
         return replace(entry, n=entry.n + 1, state=state, position=at, owner=self._owner, noted_ms=noted)
 
-    def _note(self, entry: Entry) -> Entry:
-        ledger.note(self._sink, entry, self._label)
+    def _append(self, entry: Entry, after: int) -> Entry:
+        if not ledger.append(self._sink, entry, after, self._label):
+            self._stop()
+        self._won = entry.n
         return entry
 
-    def _assert_alone(self, entry: Entry) -> None:
-        if not ledger.is_alone(self._sink, entry):
-            self._stop(entry)
-
-    def _assert_unfollowed(self, begun: Entry) -> None:
-        """A successor decides on our block; where it has decided before we ended, what came later is ours to remove."""
-        if ledger.is_followed(self._sink, begun):
-            if ledger.has_verdict(self._sink, begun, State.REMOVED):
-                self._remove(begun)
-            self._stop(begun)
-
-    def _stop(self, entry: Entry) -> None:
-        self._lost = f"shard {self._shard} has another writer, who wrote after entry {entry.n - 1} of the ledger"
+    def _stop(self) -> NoReturn:
+        """Others have written to the ledger, or it is another one."""
+        if self._won and ledger.rebuilt_at(self._sink, self._shard) > self._won:
+            self._won = 0
+            raise TablesRebuilt(f"the tables of shard {self._shard} were rebuilt")
+        self._lost = f"shard {self._shard} has another writer, who wrote after entry {self._won} of the ledger"
         raise AnotherWriter(self._lost)
 
     def _await_silence(self) -> None:

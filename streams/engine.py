@@ -20,28 +20,33 @@ import yaml
 
 from schemas.frames import Resolved
 from schemas.records import Reason
-from streams.engage import Engage, Public
+from streams.documents import InvalidDocument
+from streams.engage.agenda import Engage, Public
 from streams.facts import Facts, identity_records
 from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
 from streams.identity.policy import DEFAULT, MergePolicy
 from streams.journal.clock import ALL, Clock
 from streams.journal.dedup import Dedup
-from streams.journal.frame import Entry, Frame, Partition
+from streams.journal.frame import REFUSAL, Entry, Frame, Partition
 from streams.journal.rows import EventRow, Rows
 from streams.journal.tables import Tables
+from streams.poison import NOTHING, LeftOut, Poisoned, Tally, Told, letter_of, spot_of, without
 from streams.rules.absence import Seen
 from streams.rules.book import USUAL, Book, Known
-from streams.rules.spec import InvalidRule
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What the fold depends on beside the journal. `salt`: at most 64 bytes, makes node hashes unguessable."""
+    """What the fold depends on beside the journal. `salt`: at most 64 bytes, makes node hashes unguessable.
+
+    `most_faults` changes no output: it says how often our own code may raise before the fold stops.
+    """
 
     salt: bytes
     dedup_window_ms: int = 86_400_000
     policy: MergePolicy = DEFAULT
     known: Known = USUAL
+    most_faults: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +70,59 @@ class Engine:
         self.dedup = Dedup(tables, config.dedup_window_ms)
         self.book = Book(tables, config.known)
         self.engage = Engage(tables, self.persons, self.clock, self.book)
+        self.tally = Tally(tables)
         for group in self.book.groups():
             self.clock.watch(group)
 
-    def step(self, offset: int, frame: Frame) -> Outputs:
-        """Folds the journal frame at this offset.
+    def step(self, offset: int, frame: Frame, left_out: Told = NOTHING) -> Outputs:
+        """Folds the journal frame at this offset, without the rows and timers that are to be left out.
 
         Raises:
             MissingRange: the journal has a gap; state is as it was before.
+            Poisoned: our own code raised. State is half done: this engine is to be thrown away (see `isolate`).
         """
         clock, timers, dedup = self.clock, self.engage.timers, self.dedup
         marks = clock.begin(frame)
+        self.engage.left_out = left_out
         facts = Facts(self.shard, offset, frame)
         counts: Counter[str] = Counter()
         refused: list[str] = []
-        for item in Rows(frame, marks):
-            clock.row(item.received_ms)
-            if timers.next_ms < clock.now or dedup.expires_ms < clock.now:
-                self._settle_time()
-            if isinstance(item, EventRow):
-                counts[self._take_event(item, facts)] += 1
-            else:
-                counts["entries"] += 1
-                self._take_entry(item, facts, refused)
-            if self.persons.facts:
-                self._note_identity(facts)
-            if timers.next_ms < clock.now:
-                self._settle_time()
-        clock.end(frame)
-        self._settle_time()
-        self.dedup.end(offset)
-        counts["repeated"] = frame.events.num_rows - counts["accepted"] - counts["duplicate"]
-        return self._outputs(facts, counts, refused)
+        item: EventRow | Entry | LeftOut | None = None
+        rows = Rows(frame, marks)
+        try:
+            for item in without(rows, frame.ranges, left_out) if left_out else rows:
+                clock.row(item.received_ms)
+                if timers.next_ms < clock.now or dedup.expires_ms < clock.now:
+                    self._settle_time()
+                if isinstance(item, EventRow):
+                    counts[self._take_event(item, facts)] += 1
+                elif isinstance(item, LeftOut):
+                    counts["isolated"] += self._leave_out(item, frame)
+                else:
+                    counts["entries"] += 1
+                    self._take_entry(item, facts, refused)
+                if self.persons.facts:
+                    self._note_identity(facts)
+                if timers.next_ms < clock.now:
+                    self._settle_time()
+            item = None
+            clock.end(frame)
+            self._settle_time()
+            self.dedup.end(offset)
+            counts["repeated"] = frame.events.num_rows - sum(counts[taken] for taken in _TAKEN)
+            return self._outputs(facts, counts, refused)
+        except Poisoned:
+            raise
+        except Exception as error:
+            at = spot_of(item, frame.ranges) if isinstance(item, EventRow | Entry) else None
+            raise Poisoned(at, error) from error
+
+    def _leave_out(self, left: LeftOut, frame: Frame) -> bool:
+        """Whether what was left out is an event."""
+        tenant, letter = letter_of(left, frame.ranges)
+        self.engage.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
+        self.tally.add(self.clock.now)
+        return isinstance(left.item, EventRow)
 
     def _take_event(self, row: EventRow, facts: Facts) -> str:
         if not self.dedup.first(row.tenant, row.event_id, self.clock.now):
@@ -104,7 +130,7 @@ class Engine:
         nodes = row.nodes
         node = self.persons.resolve(nodes, Evidence(row.event_id, row.event_time_ms)) if nodes else NOBODY
         facts.add(row.at, node)
-        listening = self.book.listening(row.tenant, row.event_type)
+        listening = self.engage.listening(row.tenant, row.event_type)
         if listening:
             usable = self.persons.usable(nodes)
             self.engage.on_event(listening, row.event(), Seen(row.event_id, row.event_time_ms, usable))
@@ -117,17 +143,20 @@ class Engine:
         self.engage.on_clock()
 
     def _take_entry(self, entry: Entry, facts: Facts, refused: list[str]) -> None:
-        """A command, control or receipt; a second one with its id is a repeat. What can't be done is a dead letter."""
+        """A refusal goes out as it is. Of commands, controls and receipts a second one with its id is a repeat."""
         record = entry.record
+        if entry.kind == REFUSAL:
+            self.engage.public.append(_letter(record))
+            return
         if not self.dedup.first(record["tenant"], f"{entry.kind}\x1f{record[_ID_OF[entry.kind]]}", self.clock.now):
             return
         if entry.kind == "receipt":
             facts.delivery(record)
+            self.engage.on_receipt(record)
             return
         why = self._control(record) if entry.kind == "control" else self._command(record)
         if why:
-            letter = facts.dead_letter(entry, _REFUSED[entry.kind], why)
-            self.engage.public.append(Public("events.deadletter", record["tenant"], "dead_letter", letter))
+            self.engage.public.append(_letter(facts.dead_letter(entry, _REFUSED[entry.kind], why)))
             refused.append(f"{entry.kind} {record[_ID_OF[entry.kind]]}: {why}")
 
     def _control(self, record: Mapping[str, Any]) -> str:
@@ -136,10 +165,12 @@ class Engine:
             if record["kind"] == "sources":
                 self.clock.declare(_sources(record["text"]))
             elif record["kind"] == "rules":
-                self.clock.watch(self.book.apply(record["tenant"], record["text"]).group)
+                self.clock.watch(self.engage.apply_rule(record["tenant"], record["text"]))
+            elif record["kind"] == "delivery":
+                self.engage.apply_policy(record["tenant"], record["text"])
             else:
                 return f"kind {record['kind']} is not known to this engine"
-        except InvalidRule as error:
+        except InvalidDocument as error:
             return str(error)
         return ""
 
@@ -157,7 +188,8 @@ class Engine:
         """Identity changes go out where they happened: before the decisions that build on them."""
         changes = self.persons.take_facts()
         facts.identity(changes)
-        self.engage.public += [Public("identity.changes", *change) for change in identity_records(changes)]
+        self.engage.public.extend(Public("identity.changes", *change) for change in identity_records(changes))
+        self.engage.on_identity(changes)
 
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
         public, triggers, decisions = self.engage.take()
@@ -165,6 +197,7 @@ class Engine:
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 
+_TAKEN = ("accepted", "duplicate", "isolated")
 _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
 _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND}
 
@@ -172,6 +205,12 @@ _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND
 def _sources(text: str) -> list[tuple[Partition, int]]:
     members = yaml.safe_load(text)["sources"]
     return [(Partition(member["topic"], member["partition"]), member.get("start", 0)) for member in members]
+
+
+def _letter(record: Mapping[str, Any]) -> Public:
+    """Under the key as it came, whose bytes need not be text."""
+    key = (record["raw_key"] or b"").decode(errors="surrogateescape")
+    return Public("events.deadletter", key, "dead_letter", dict(record))
 
 
 def _node(tenant: str, identity: Mapping[str, Any]) -> str:

@@ -70,7 +70,10 @@ class Registry(_Frozen):
 
 
 class Ingest(_Frozen):
-    """Batching: a frame leaves after `linger_ms` or at `max_rows`; a silent partition is waited for `patience_ms`."""
+    """Batching: a frame leaves after `linger_ms` or at `max_rows`; a silent partition is waited for `patience_ms`.
+
+    `fuse_off`: topics of which any share may be refused; for one start, to get past bad records.
+    """
 
     linger_ms: Annotated[int, Field(ge=1, le=10_000)] = 30
     max_rows: Annotated[int, Field(ge=1, le=100_000)] = 8_000
@@ -78,6 +81,7 @@ class Ingest(_Frozen):
     idle_every_ms: Annotated[int, Field(ge=10, le=60_000)] = 200
     idle_margin_ms: Annotated[int, Field(ge=0, le=60_000)] = 50
     idle_progress: bool = True
+    fuse_off: tuple[str, ...] = ()
 
 
 class Engine(_Frozen):
@@ -119,6 +123,18 @@ class Snapshots(_Frozen):
         return self
 
 
+class Worker(_Frozen):
+    """The life of a worker process: when it gives up starting, working and ending. `stuck_after_s` 0: never.
+
+    `most_faults`: records an hour at which our own code may raise before the worker ends.
+    """
+
+    start_within_s: Annotated[int, Field(ge=0, le=3_600)] = 60
+    stuck_after_s: Annotated[int, Field(ge=0, le=86_400)] = 120
+    shutdown_s: Annotated[int, Field(ge=1, le=3_600)] = 25
+    most_faults: Annotated[int, Field(ge=0)] = 20
+
+
 class Settings(_Frozen):
     """All of it. `sources`, `triggers`: names of the topics `events.raw.<source>` and `triggers.<name>`.
 
@@ -138,6 +154,7 @@ class Settings(_Frozen):
     engine: Engine = Engine()
     snapshots: Snapshots = Snapshots()
     sink: Sink = Sink()
+    worker: Worker = Worker()
 
     @property
     def sink_url(self) -> str:
@@ -201,7 +218,7 @@ def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, str]]:
             yield key, ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-_LISTS = {"tenants", "sources", "triggers"}
+_LISTS = {"tenants", "sources", "triggers", "fuse_off"}
 
 
 def _put(values: dict[str, Any], variable: str, text: str) -> None:

@@ -18,10 +18,11 @@ from enum import StrEnum
 from importlib import resources
 
 from sinks.migrations import ledger
-from sinks.sink import Database
+from sinks.sink import DATABASE, Database
 from sinks.statements import parse_version
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
+_NAMED = re.compile(rf"\b{DATABASE}\.")
 _NEEDS = re.compile(r"--\s*needs:\s*([\d.]+)")
 
 
@@ -104,7 +105,7 @@ def apply(database: Database) -> tuple[Migration, ...]:
     ledger.prepare(database)
     for migration in pending:
         for statement in migration.statements:
-            database.execute(statement)
+            database.execute(_NAMED.sub(f"{database.name}.", statement))
         ledger.note(database, migration.version, migration.name, migration.checksum)
     return pending
 

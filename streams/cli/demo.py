@@ -109,9 +109,9 @@ class _Run:
         from streams.worker import stack  # noqa: PLC0415
 
         self._screen.stage("starting broker and workers")
+        since = self._traffic.spec.start_ms - 60_000
+        ids = stack.prepare(self._settings, sorted(RULES.glob("unpaid-*.yaml")), since)
         with stack.workers(self._settings, stack.ROLES, self._out / "logs") as running:
-            since = self._traffic.spec.start_ms - 60_000
-            ids = stack.prepare(self._settings, sorted(RULES.glob("*.yaml")), since)
             stack.await_controls(self._settings, ids, running)
             flow = Flow(self._settings, running, self._screen)
             played, seconds = flow.play(self._traffic, self._rate)

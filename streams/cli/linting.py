@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
-from streams.rules.spec import Absence, Channel, InvalidRule, Rule, Send, When
+from streams.rules.examples import Example, Expected, Given
+from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
+from streams.rules.spec import Channel, InvalidRule, Rule, Send
 
 Place = tuple[str | int, ...]
 
@@ -23,8 +25,18 @@ _MODELS: dict[Place, type[BaseModel]] = {
     (): Rule,
     ("when",): When,
     ("when", "absence"): Absence,
+    ("when", "event"): Happened,
+    ("when", "sequence"): Sequence,
+    ("when", "sequence", "steps"): Step,
+    ("when", "count"): Count,
+    ("when", "sum"): Total,
+    ("when", "distinct"): Distinct,
+    ("when", "interval"): Interval,
     ("send",): Send,
     ("send", "channels"): Channel,
+    ("examples",): Example,
+    ("examples", "given"): Given,
+    ("examples", "expect"): Expected,
 }
 
 
@@ -84,7 +96,7 @@ def _faults(error: InvalidRule, node: yaml.Node | None) -> list[Fault]:
     return [Fault(line_of(node, place), sentence)]
 
 
-def _follows(problem: Any, problems: Sequence[Any]) -> bool:
+def _follows(problem: Any, problems: list[Any]) -> bool:
     """A list counts as too short when its items are faulty: those are what to mend."""
     place = problem["loc"]
     inside = [other for other in problems if len(other["loc"]) > len(place) and other["loc"][: len(place)] == place]
@@ -93,9 +105,9 @@ def _follows(problem: Any, problems: Sequence[Any]) -> bool:
 
 def _placed(message: str) -> tuple[Place, str]:
     """Where a sentence of ours, such as `where: …` or `when.absence.of: …`, is about."""
-    found = re.match(r"([a-z_.]+): ", message)
-    names: Place = tuple(found[1].split(".")) if found else ()
-    return ("when", "absence", *names) if names == ("where",) else names, message
+    found = re.match(r"([a-z0-9_.]+): ", message)
+    names = found[1].split(".") if found else []
+    return tuple(int(name) if name.isdigit() else name for name in names), message
 
 
 def _fault(problem: Any, node: yaml.Node | None) -> Fault:
@@ -138,7 +150,7 @@ def _advice(place: Place) -> str:
     return f"; known are {', '.join(known)}" if known else ""
 
 
-def line_of(node: yaml.Node | None, place: Sequence[str | int]) -> int:
+def line_of(node: yaml.Node | None, place: Place) -> int:
     """The line, from 1, of the value at this place, or of the last part of the way that is there."""
     line = 1 if node is None else node.start_mark.line + 1
     for part in place:

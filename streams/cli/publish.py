@@ -160,4 +160,5 @@ def _print_counts(publication: Publication, as_json: bool) -> None:
     if as_json:
         print_json({"published": publication.published, "refused": publication.refused})
     else:
-        print(f"published {publication.published} events, refused {publication.refused}")
+        events = "1 event" if publication.published == 1 else f"{publication.published} events"
+        print(f"published {events}, refused {publication.refused}")

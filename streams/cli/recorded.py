@@ -73,8 +73,6 @@ class Recording:
         begin = [*opening(rules, members, registry, first.time_ms), first]
         offset = 0
         for offset, batch in enumerate(journal_of(_chained(begin, records), members, intake)):
-            for dead in batch.dead_letters:
-                letter(dead)
             yield 0, shards.step(0, offset, batch.frames[0])
         if self._settle_ms:
             yield 0, shards.step(0, offset + 1, settling(members, records.last_ms + self._settle_ms))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from schemas.frames import Resolved
-from schemas.records import DeadLetter
 from streams.engine import Outputs
 
 FILES = {
@@ -66,7 +65,10 @@ class Results:
         """Writes what came of one frame."""
         self._counts.update(outputs.counts)
         for topic, _, subject, record in outputs.public:
-            self._line(subject, {"topic": topic, **record} if subject == "trigger" else record)
+            if subject == "dead_letter":
+                self.dead_letter(record)
+            else:
+                self._line(subject, {"topic": topic, **record} if subject == "trigger" else record)
             if subject == "decision":
                 self._reasons["decisions"][f"{record['verdict']}:{record['reason']}"] += 1
         if self._stored:
@@ -75,7 +77,7 @@ class Results:
             if len(waiting) >= _FRAMES_A_WRITE:
                 self._write(shard)
 
-    def dead_letter(self, letter: DeadLetter) -> None:
+    def dead_letter(self, letter: Mapping[str, Any]) -> None:
         """Writes a refused record; its bytes as base64."""
         raw = base64.b64encode(letter["raw"]).decode()
         key = letter["raw_key"] and base64.b64encode(letter["raw_key"]).decode()

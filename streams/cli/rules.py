@@ -1,7 +1,7 @@
-"""`siyu rules`: checks rule files, and puts them in force.
+"""`siyu rules`: checks rule files, runs their examples, and puts them in force.
 
-In: rule files. Out: faults with their lines; Control records on `control`. Never: a rule published that does not lint,
-or some of several when another does not.
+In: rule files. Out: faults with their lines; how examples went; Control records on `control`. Never: a rule published
+that does not lint, or some of several when another does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streams.worker.clients import producer_config, registry_of
 from streams.worker.control import await_control, journal_ends, publish_control
 
 NAME = "rules"
-HELP = "check rule files, and put them in force"
+HELP = "check rule files, run their examples, and put them in force"
 EXAMPLE = "siyu rules apply deploy/rules/unpaid-order-coupon.yaml --tenant siyu --wait"
 
 _WAIT_S = 30.0
@@ -41,11 +41,12 @@ class Linted(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`lint` and `apply`."""
+    """`lint`, `test` and `apply`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     linting = add_action(actions, "lint", "say what is wrong with rule files", "siyu rules lint deploy/rules/*.yaml")
+    testing = add_action(actions, "test", "run the examples in rule files", "siyu rules test deploy/rules/*.yaml")
     applying = add_action(actions, "apply", "lint rule files, and publish them to `control`", EXAMPLE)
-    for action in (linting, applying):
+    for action in (linting, testing, applying):
         action.add_argument("files", metavar="FILE", nargs="+", type=Path)
         add_json(action)
     applying.add_argument("--tenant", default=EVERY_TENANT, help="the brand that it is for (default: *, all of them)")
@@ -61,6 +62,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.action == "lint":
         _tell(linted, arguments.json)
         return 1 if faulty else 0
+    if arguments.action == "test":
+        failed = sum([_test(one, known, arguments.json) for one in linted])
+        return 1 if faulty or failed else 0
     if faulty:
         raise Failure(f"nothing was applied, since {faulty} of {len(arguments.files)} files have faults")
     return _apply(linted, arguments, settings)
@@ -111,6 +115,23 @@ def _tell(linted: list[Linted], as_json: bool) -> None:
             print_json({"file": str(path), "rule": rule.rule, "version": rule.version})
         else:
             print(f"{path}: rule {rule.rule} version {rule.version} is good")
+
+
+def _test(linted: Linted, known: Known, as_json: bool) -> int:
+    """Runs a file's examples and tells how each went; the number of those that went differently."""
+    from streams.rehearsal import rehearse  # noqa: PLC0415
+
+    found = rehearse(linted.text, known)
+    for about, differences in found:
+        if as_json:
+            print_json({"file": str(linted.path), "example": about, "good": not differences, "told": differences})
+            continue
+        print(f"{linted.path}: {'FAILED' if differences else 'good'}: {about}")
+        for difference in differences:
+            print(f"    {difference}")
+    if not found and not as_json:
+        print(f"{linted.path}: no examples")
+    return sum(bool(differences) for _, differences in found)
 
 
 def _apply(linted: list[Linted], arguments: argparse.Namespace, settings: Settings) -> int:

@@ -47,16 +47,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise Failure("name at least one brand: siyu up --tenant NAME, or tenants in siyu.toml")
     rules = sorted(arguments.rules.glob("*.yaml")) if arguments.rules else []
     named = settings.model_copy(update={"tenants": tenants})
-    with (
-        _broker(arguments.configured, named) as own,
-        stack.workers(own, stack.ROLES, own.data / "logs") as running,
-    ):
-        stack.await_controls(own, stack.prepare(own, rules), running)
-        _tell(own, running, [path.stem for path in rules])
-        while True:
-            for worker in running:
-                worker.check()
-            time.sleep(_LOOK_EVERY_S)
+    with _broker(arguments.configured, named) as own:
+        said = stack.prepare(own, rules)
+        with stack.workers(own, stack.ROLES, own.data / "logs") as running:
+            stack.await_controls(own, said, running)
+            _tell(own, running, [path.stem for path in rules])
+            while True:
+                for worker in running:
+                    worker.check()
+                time.sleep(_LOOK_EVERY_S)
 
 
 def _interrupt(*_: object) -> None:

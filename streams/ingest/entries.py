@@ -26,7 +26,7 @@ COMMANDS: Final = ("link", "unlink", "erase", "release", "reject")
 PAIRED: Final = ("link", "unlink")
 STATUSES: Final = ("accepted", "sent", "opened", "clicked", "redeemed", "failed", "unsubscribed")
 SOURCES_KIND: Final = "sources"
-DOCUMENTS: Final = ("rules", "policy")
+DOCUMENTS: Final = ("rules", "policy", "delivery")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
-"""Ingest on one page: a cut of raw records becomes one journal frame per shard, and dead letters.
+"""Ingest on one page: a cut of raw records becomes one journal frame per shard.
 
-In: cuts (see `align`). Out: a `Batch` each: frames, dead letters, counts.
+In: cuts (see `align`). Out: a `Batch` each: frames, counts.
 Never: Kafka, a clock, an exception for what is the data's fault. Every record of a cut ends exactly once: as a row, an
-entry, a heartbeat, or a dead letter.
+entry, a heartbeat, or a refusal. A refusal is a dead letter that the journal carries to the engine, so that a cut that
+comes again gives no second one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codec import split
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, Reason
 from schemas.registry import Registry
 from streams.ingest.align import Cut
 from streams.ingest.decode import Decoded, decode
@@ -25,12 +26,14 @@ from streams.ingest.normalise import normalise
 from streams.ingest.record import TIME_OF, TOPIC_OF, VALUE_OF, RawRecord
 from streams.ingest.regroup import Noted, Regroup, Rows, with_rows
 from streams.ingest.validate import Limits, check
-from streams.journal.frame import Frame, no_events, no_ids
+from streams.journal.frame import REFUSAL, Frame, no_events, no_ids
 from streams.outcome import Rejected
 
 EVENTS_PREFIX: Final = "events.raw."
 STAGE: Final = "ingest"
 ROW, ENTRY, HEARTBEAT = "row", "entry", "heartbeat"
+
+NOTHING: Final[Mapping[int, str]] = {}
 
 Refusal = tuple[int, Rejected]
 """The index of a record in its cut, and why it is refused."""
@@ -39,8 +42,9 @@ Refusal = tuple[int, Rejected]
 class Batch(NamedTuple):
     """What came of one cut.
 
-    `frames` by shard, every shard; `dead_letters` in the cut's order; `counts` by (row, entry, heartbeat or the reason
-    of refusal; topic), which add up to the cut's records; `set_aside` counts ids that were, as "kind:reason".
+    `frames` by shard, every shard; `dead_letters`, which stand in the frames, in the cut's order; `counts` by (row,
+    entry, heartbeat or the reason of refusal; topic), which add up to the cut's records; `set_aside` counts ids that
+    were, as "kind:reason".
     """
 
     frames: dict[int, Frame]
@@ -68,20 +72,25 @@ class Intake:
         self._regroup = Regroup(shards)
         self._entries = EntryReader(registry, tenants, limits)
 
-    def process(self, cut: Cut) -> Batch:
+    def process(self, cut: Cut, faulty: Mapping[int, str] = NOTHING) -> Batch:
         """The batch of this cut; the same cut always gives the same.
+
+        `faulty`: records at which our own code raises, by their index, and what it raised; they are refused unread.
 
         Raises:
             RegistryUnavailable: the registry did not answer; try the same cut again.
             ValueError: a record of a topic that ingest does not know.
         """
-        found = _sorted(cut)
+        found = _sorted(cut, faulty)
         rows, set_aside, refused = self._events(cut, found.events)
         noted, refused_entries = self._noted(cut, found.entries)
-        refusals = sorted([*refused, *refused_entries], key=itemgetter(0))
+        ours = ((at, Rejected(Reason.INTERNAL_FAULT, told)) for at, told in faulty.items())
+        refusals = sorted([*refused, *refused_entries, *ours], key=itemgetter(0))
+        letters = [(at, dead_letter(cut.records[at], why)) for at, why in refusals]
+        entries = sorted([*noted, *(_refusal(at, letter) for at, letter in letters)], key=itemgetter(0))
         return Batch(
-            self._regroup.frames(cut, rows, noted),
-            [_dead_letter(cut.records[at], why) for at, why in refusals],
+            self._regroup.frames(cut, rows, entries),
+            [letter for _, letter in letters],
             _counts(cut, rows, noted, found.heartbeats, refusals),
             set_aside,
         )
@@ -123,7 +132,7 @@ class Intake:
         return noted, refused
 
 
-def _sorted(cut: Cut) -> _Sorted:
+def _sorted(cut: Cut, faulty: Mapping[int, str]) -> _Sorted:
     topics = {part.topic for part in cut.ranges}
     of_events = {topic for topic in topics if topic.startswith(EVENTS_PREFIX)}
     unknown = topics - of_events - LANES.keys()
@@ -131,10 +140,10 @@ def _sorted(cut: Cut) -> _Sorted:
         raise ValueError(f"ingest reads a topic that it does not know: {min(unknown)}")
     events = [at for at, record in enumerate(cut.records) if record[0] in of_events and not record[6]]
     heartbeats = [at for at, record in enumerate(cut.records) if record[6]]
-    if len(events) + len(heartbeats) == len(cut.records):
+    if len(events) + len(heartbeats) == len(cut.records) and not faulty:
         return _Sorted(events, [], heartbeats)
     entries = [at for at, record in enumerate(cut.records) if record[0] not in of_events and not record[6]]
-    return _Sorted(events, entries, heartbeats)
+    return _Sorted(*([at for at in found if at not in faulty] for found in (events, entries, heartbeats)))
 
 
 def _of(cut: Cut, at: Sequence[int]) -> Sequence[RawRecord]:
@@ -151,7 +160,12 @@ def _without(rows: Rows, refused: Iterable[int]) -> Rows:
     return Rows(rows.events.filter(keep), with_rows(ids, place.take(ids["row"])), at)
 
 
-def _dead_letter(record: RawRecord, why: Rejected) -> DeadLetter:
+def _refusal(at: int, letter: DeadLetter) -> Noted:
+    """Of no tenant that could be trusted: its raw partition says which shard carries it."""
+    return Noted(at, REFUSAL, f"{letter['topic']}/{letter['partition']}", {**letter})
+
+
+def dead_letter(record: RawRecord, why: Rejected) -> DeadLetter:
     """The record as it came. `time` is when it was received, so that the same record gives the same letter."""
     return DeadLetter(
         stage=STAGE,

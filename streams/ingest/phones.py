@@ -3,8 +3,9 @@
 In: numbers as people and shops write them. Out: E.164, or None for what is no valid number.
 Never: a decision about shared or test numbers (that is identity policy).
 
-The library takes 16 µs a number. Plain Chinese mobiles, nearly all there are, are recognised by the library's own
-pattern for them without parsing (a law holds both ways equal); of the others, the last ones parsed are remembered.
+The library takes 16 µs a number. Chinese mobiles, nearly all there are, are recognised by the library's own pattern for
+them without parsing, also in groups and with their country's prefix (a law holds both ways equal); of the others, the
+last ones parsed are remembered.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ MOBILE: Final = _plain_mobile()
 _PLAIN = f"^(?:{MOBILE})$"
 _PREFIX = f"+{phonenumbers.country_code_for_region(HOME)}"
 _READY = rf"^\{_PREFIX}(?:{MOBILE})$"
+_CALLING = rf"(?:\+|00){_PREFIX[1:]}"
+_CALLED = f"^{_CALLING}"
+_SPACED = rf"^(?:{_CALLING}[ -]?)?\d{{3}}[ -]?\d{{4}}[ -]?\d{{4}}$"
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -60,5 +64,13 @@ def e164_column(numbers: pa.Array) -> pa.Array:
     odd = pc.invert(pc.or_(plain, pc.match_substring_regex(numbers, _READY)))
     if not pc.any(odd).as_py():
         return written
-    parsed = pa.array([e164(number) for number in numbers.filter(odd).to_pylist()], pa.string())
-    return pc.replace_with_mask(written, odd, parsed)
+    return pc.replace_with_mask(written, odd, _odd_column(numbers.filter(odd)))
+
+
+def _odd_column(numbers: pa.Array) -> pa.Array:
+    """The same, of numbers that are not plain: most are plain ones with a prefix, and spaced out."""
+    bare = pc.replace_substring_regex(pc.replace_substring_regex(numbers, "[ -]", ""), _CALLED, "")
+    spaced = pc.and_(pc.match_substring_regex(numbers, _SPACED), pc.match_substring_regex(bare, _PLAIN))
+    other = pc.invert(spaced)
+    parsed = pa.array([e164(number) for number in numbers.filter(other).to_pylist()], pa.string())
+    return pc.replace_with_mask(pc.binary_join_element_wise(_PREFIX, bare, ""), other, parsed)

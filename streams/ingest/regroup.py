@@ -36,11 +36,14 @@ class Rows(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """An accepted record that is no event: its index in the cut, its kind of entry, its tenant and fields."""
+    """A record that is no accepted event: its index in the cut, its kind of entry, its fields.
+
+    `key` deals it to its shard: its tenant, or EVERY_SHARD.
+    """
 
     at: int
     kind: str
-    tenant: str
+    key: str
     record: Mapping[str, Any]
 
 
@@ -78,8 +81,8 @@ class Regroup:
     def _entries(self, entries: Sequence[Noted]) -> dict[int, list[Noted]]:
         of_shard: dict[int, list[Noted]] = {}
         for entry in entries:
-            everyone = entry.tenant == EVERY_SHARD
-            for shard in self._shards if everyone else (shard_of(entry.tenant, len(self._shards)),):
+            everyone = entry.key == EVERY_SHARD
+            for shard in self._shards if everyone else (shard_of(entry.key, len(self._shards)),):
                 of_shard.setdefault(shard, []).append(entry)
         return of_shard
 

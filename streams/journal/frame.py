@@ -1,6 +1,6 @@
 """What a journal record is: a frame of raw records of one shard, in the order in which the engine takes them.
 
-In: columns of accepted events, and entries (commands, controls, receipts). Out: bytes, and back.
+In: columns of accepted events, and entries (commands, controls, receipts, refusals). Out: bytes, and back.
 Never: a decision about what they mean; a clock.
 
 A frame draws on raw partitions. For each it names the contiguous range of raw offsets that it covers, also where none
@@ -64,8 +64,13 @@ class Progress(NamedTuple):
         return Partition(self.topic, self.partition)
 
 
+REFUSAL = "refusal"
+
+
 class Entry(NamedTuple):
-    """A raw record that is no event: `kind` is command, control or receipt, `record` its decoded fields.
+    """A raw record that is no event: `kind` is command, control or receipt, and `record` its decoded fields.
+
+    Or a record that ingest refused: `kind` is REFUSAL, `record` the dead letter.
 
     It stands before event row `at` (`at` may be the number of rows); `source` is the index of its range.
     """

@@ -53,6 +53,7 @@ LABELS = {
     "group": "sources that a rule waits for, joined by commas; empty for all that carry events",
     "source": "a raw topic without `events.raw.`, a slash, its partition",
     "part": "of a restore: store (the local one), snapshot, changelog",
+    "state": "opening, working, waiting (for something outside), halted (see its log)",
     "version": "of siyu-streams",
 }
 """What each label may hold."""
@@ -65,6 +66,7 @@ _EVENTS = (
     Metric("siyu_batch_seconds", "histogram", "Time that one batch took.", ("stage",), FAST, "seconds"),
     Metric("siyu_commits_total", "counter", "Commits (transactions, or offsets of ingest).", ("stage",)),
     Metric("siyu_commit_seconds", "histogram", "Time that one commit took.", ("stage",), FAST, "seconds"),
+    Metric("siyu_faults_total", "counter", "Times that our own code raised at an item: look at the log.", ("stage",)),
 )
 
 _LAG = (
@@ -138,12 +140,30 @@ _STATE = (
 _SINK = (
     Metric("siyu_sink_rows_total", "counter", "Rows inserted.", ("table",)),
     Metric("siyu_sink_batches_total", "counter", "Blocks inserted.", ("table",)),
-    Metric("siyu_sink_retries_total", "counter", "Inserts tried again, by what was wrong.", ("reason",)),
+    Metric(
+        "siyu_sink_retries_total",
+        "counter",
+        "Tries that failed since ClickHouse took nothing, by what was wrong.",
+        ("reason",),
+    ),
     Metric("siyu_sink_seconds", "histogram", "Time that one block took.", (), FAST, "seconds"),
-    Metric("siyu_sink_available", "gauge", "1 while ClickHouse takes what we write, else 0."),
+    Metric(
+        "siyu_sink_available",
+        "gauge",
+        "1 while ClickHouse takes what we write, else 0, and the reason.",
+        ("shard", "reason"),
+    ),
 )
 
 _PROCESS = (
+    Metric(
+        "siyu_stalled_seconds",
+        "gauge",
+        "Time without progress though there is lag; the worker ends itself at worker.stuck_after_s.",
+        ("stage", "topic", "partition"),
+        unit="seconds",
+    ),
+    Metric("siyu_partitions", "gauge", "Partitions that it owns, by what it does with them.", ("stage", "state")),
     Metric("siyu_up_timestamp_seconds", "gauge", "When the process started, as a Unix time.", unit="seconds"),
     Metric("siyu_worker_info", "gauge", "1, with what runs here in its labels.", ("stage", "version")),
 )

@@ -4,7 +4,7 @@ In: an instance and an event or a due timer. Out: the instance after it, and the
 
 The first A (by event time) of an open instance anchors it. B prevents wherever it stands, also before A; at exactly
 A + T it is in time. Once an instance is decided its key is done: a B that comes later shows either that the trigger
-should not have been (it happened in time: revoke) or that it worked (a conversion).
+should not have been (it happened in time) or that it worked (a conversion), which is for whoever sent it to say.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 
 class Stage(StrEnum):
-    """Where an instance stands."""
+    """Where an instance stands: waiting, given to delivery, or done without a match."""
 
     OPEN = "open"
-    SENT = "sent"
-    CONVERTED = "converted"
+    MATCHED = "matched"
     DONE = "done"
 
 
@@ -32,14 +31,11 @@ class Seen(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """What a due timer, or a B after the firing, means."""
+    """What a due timer means, or a later look at a match that delivery has not sent yet."""
 
     MATCHED = "matched"
     PREVENTED = "prevented"
     LATE = "late"
-    REVOKE = "revoke"
-    CONVERT = "convert"
-    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +53,13 @@ class Instance:
             return self
         return replace(self, anchor=event, due_ms=event.event_time_ms + within_ms)
 
-    def end(self, event: Seen) -> tuple[Instance, Verdict]:
-        """After a B: it is kept while the instance is open; once sent, it revokes or is the conversion."""
-        if self.stage is Stage.OPEN:
-            return (self if _before(self.ended, event) else replace(self, ended=event)), Verdict.NOTHING
-        if event.event_time_ms <= self.due_ms and self.stage is not Stage.DONE:
-            return replace(self, ended=event, stage=Stage.DONE), Verdict.REVOKE
-        if self.stage is Stage.SENT:
-            return replace(self, ended=event, stage=Stage.CONVERTED), Verdict.CONVERT
-        return self, Verdict.NOTHING
+    def end(self, event: Seen) -> Instance:
+        """After a B: the earliest is kept."""
+        return self if _before(self.ended, event) else replace(self, ended=event)
+
+    def in_time(self, event: Seen) -> bool:
+        """Whether a B happened by A + T."""
+        return event.event_time_ms <= self.due_ms
 
     @property
     def waiting(self) -> bool:
@@ -76,11 +70,11 @@ class Instance:
         """What a waiting instance's due timer means: matched, prevented in time, or ended too late."""
         if self.ended is None:
             return Verdict.MATCHED
-        return Verdict.PREVENTED if self.ended.event_time_ms <= self.due_ms else Verdict.LATE
+        return Verdict.PREVENTED if self.in_time(self.ended) else Verdict.LATE
 
-    def decided(self, sent: bool) -> Instance:
-        """After the decision: a sent one can still be revoked or convert."""
-        return replace(self, stage=Stage.SENT if sent else Stage.DONE)
+    def decided(self, matched: bool) -> Instance:
+        """After its timer: the key is done, also where delivery has the match now."""
+        return replace(self, stage=Stage.MATCHED if matched else Stage.DONE)
 
 
 def _before(seen: Seen | None, event: Seen) -> bool:

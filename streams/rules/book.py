@@ -5,7 +5,9 @@ In: rule texts from the journal. Out: compiled rules. Never: a file; a rule that
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from schemas.records import SOURCES, TRIGGERS
 from streams.journal.clock import ALL, EVENT_TOPICS
@@ -16,13 +18,25 @@ from streams.rules.spec import InvalidRule, Rule, parse_rule
 EVERY_TENANT = "*"
 
 
+class Heard(NamedTuple):
+    """A part of a rule that hears events: their types, and the condition on them."""
+
+    types: tuple[str, ...]
+    condition: Condition
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A rule ready to run: its condition, and the group of sources that its clock waits for."""
+    """A rule ready to run: its clauses, and the group of sources that its clock waits for."""
 
     rule: Rule
-    condition: Condition
+    clauses: tuple[Heard, ...]
     group: str
+
+    def hears(self, event_type: str, event: Mapping[str, Any]) -> list[int]:
+        """The numbers of the clauses that this event meets."""
+        met = (number for number, clause in enumerate(self.clauses) if event_type in clause.types)
+        return [number for number in met if self.clauses[number].condition(event)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +58,26 @@ def compile_rule(text: str, known: Known | None = USUAL) -> Compiled:
     """
     rule = parse_rule(text)
     absence = rule.when.absence
-    if absence.after in absence.of:
+    if absence is not None and absence.after in absence.of:
         raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
     if known is not None:
         _assert_known(rule, known)
-    topics = sorted({EVENT_TOPICS + source for source in absence.waits_for})
-    return Compiled(rule, compile_condition(absence.where), ",".join(topics) or ALL)
+    topics = sorted({EVENT_TOPICS + source for source in (absence.waits_for if absence is not None else ())})
+    return Compiled(rule, tuple(_heard(rule)), ",".join(topics) or ALL)
+
+
+def _heard(rule: Rule) -> Iterator[Heard]:
+    for place, types, where in rule.when.kind.clauses:
+        try:
+            yield Heard(types, compile_condition(where))
+        except InvalidRule as error:
+            parts = ("when", rule.when.name, *([place] if place else []), str(error))
+            raise InvalidRule(".".join(parts)) from error
 
 
 def _assert_known(rule: Rule, known: Known) -> None:
-    if unknown := sorted(set(rule.when.absence.waits_for) - set(known.sources)):
+    waits_for = rule.when.absence.waits_for if rule.when.absence is not None else ()
+    if unknown := sorted(set(waits_for) - set(known.sources)):
         there = ", ".join(known.sources)
         raise InvalidRule(f"when.absence.waits_for: no source is named {unknown[0]}; there are {there}")
     if rule.send.topic.removeprefix("triggers.") not in known.triggers:
@@ -68,7 +92,6 @@ class Book:
         self._known = known
         self._rows = tables.table("rules")
         self._rules: dict[str, Compiled] = {key: compile_rule(text, None) for key, text in self._rows.items()}
-        self._listening: dict[tuple[str, str], tuple[Compiled, ...]] = {}
 
     def apply(self, tenant: str, text: str) -> Compiled:
         """Puts a rule in force, in place of the one of that name, unless that one has a higher version.
@@ -82,24 +105,20 @@ class Book:
             raise InvalidRule(f"version: {before.rule.version} is in force, {compiled.rule.version} is older")
         self._rules[key] = compiled
         self._rows.put(key, text)
-        self._listening.clear()
         return compiled
 
     def rule(self, tenant: str, name: str) -> Compiled | None:
         """The rule of this name that is in force for the tenant."""
         return self._rules.get(f"{tenant}\x1f{name}") or self._rules.get(f"{EVERY_TENANT}\x1f{name}")
 
-    def listening(self, tenant: str, event_type: str) -> tuple[Compiled, ...]:
-        """The tenant's rules that this event type can start or end, by name."""
-        found = self._listening.get((tenant, event_type))
-        if found is None:
-            found = self._listening[tenant, event_type] = tuple(self._find(tenant, event_type))
-        return found
-
-    def _find(self, tenant: str, event_type: str) -> list[Compiled]:
+    def of(self, tenant: str) -> list[Compiled]:
+        """The rules that are in force for the tenant, by name."""
         names = sorted({compiled.rule.rule for compiled in self._rules.values()})
-        rules = [compiled for name in names if (compiled := self.rule(tenant, name)) is not None]
-        return [compiled for compiled in rules if _hears(compiled, event_type)]
+        return [compiled for name in names if (compiled := self.rule(tenant, name)) is not None]
+
+    def listening(self, tenant: str, event_type: str) -> tuple[Compiled, ...]:
+        """The tenant's rules that match on this event type, by name."""
+        return tuple(compiled for compiled in self.of(tenant) if _hears(compiled, event_type))
 
     def groups(self) -> set[str]:
         """The groups of sources whose clocks the rules wait for."""
@@ -107,5 +126,4 @@ class Book:
 
 
 def _hears(compiled: Compiled, event_type: str) -> bool:
-    absence = compiled.rule.when.absence
-    return event_type == absence.after or event_type in absence.of
+    return any(event_type in clause.types for clause in compiled.clauses)

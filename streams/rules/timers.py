@@ -3,7 +3,8 @@
 In: times by key, each on the clock of a group of sources. Out: the keys that are due, in the settled order.
 Never: a clock of its own.
 
-A timer at t is due when its group's clock has passed t: records at that very time may still come.
+A timer at t is due when its group's clock has passed t: records at that very time may still come. Those of the group
+NOW are on delivery's now, the furthest progress of any source, and due as soon as it has reached t.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from heapq import heapify, heappop, heappush
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 
+NOW = "now"
 _NEVER = 1 << 62
 
 
@@ -34,15 +36,18 @@ class Timers:
         """Sets the key's timer, in place of one that it had."""
         self._rows.put(key, (due_ms, priority, group))
         heappush(self._heaps.setdefault(group, []), (due_ms, priority, key))
-        self.next_ms = min(self.next_ms, due_ms)
+        self.next_ms = min(self.next_ms, due_ms - (group == NOW))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
 
     def _next(self) -> int:
-        return min((heap[0][0] for heap in self._heaps.values() if heap), default=_NEVER)
+        return min((heap[0][0] - (group == NOW) for group, heap in self._heaps.items() if heap), default=_NEVER)
 
     def due(self, clock: Clock) -> Iterator[str]:
         """Takes out the keys that are due, in the order (due, priority, key), until nothing is."""
         while True:
-            step = {item for group in self._heaps for item in self._pop(group, clock.of(group))}
+            step = {item for group in self._heaps for item in self._pop(group, _passed(clock, group))}
             if not step:
                 self.next_ms = self._next()
                 return
@@ -59,3 +64,8 @@ class Timers:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def _passed(clock: Clock, group: str) -> int:
+    """What is due before this time is due."""
+    return clock.now + 1 if group == NOW else clock.of(group)

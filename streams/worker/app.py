@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,25 +19,34 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types import TP
 
+from streams.journal.frame import Partition
 from streams.settings import Kafka, Settings
 from streams.topics import MAX_RECORD_BYTES
-from streams.worker.lane import Batching, Item, Lane, Work
+from streams.worker.flow import Batching, Flow, Freely
+from streams.worker.lane import Item, Lane, Work
+from streams.worker.standing import Standing
 from streams.worker.telemetry import Telemetry
 
-_LAG_EVERY_S = 1.0
+_TURN_EVERY_S = 1.0
+_METADATA_AGE_MS = 5_000
+"""A group that was formed while the broker came up knows no partitions, and assigns none until it asks again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What an app does with a topic of frames: `work(partition)` is made for each partition that it owns."""
+    """What an app does with a topic of frames: `work(partition)` is made for each partition that it owns.
+
+    `halts`: exceptions of a batch for which the partition's lane halts alone instead of ending the process.
+    """
 
     topic: str
     work: Callable[[int], Work]
     batching: Batching
+    halts: Callable[[Exception], bool] = lambda _: False
 
 
-def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetry) -> faust.App:
-    """An app whose agent takes the frames of a topic to a lane per partition."""
+def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetry) -> tuple[faust.App, Lanes]:
+    """An app whose agent takes the frames of a topic to a lane per partition, and these lanes."""
     kafka = settings.kafka
     settings.data.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but no parent
     app = faust.App(
@@ -58,10 +68,26 @@ def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetr
         broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
         consumer_max_fetch_size=2 * MAX_RECORD_BYTES,
+        consumer_metadata_max_age_ms=_METADATA_AGE_MS,
         consumer_auto_offset_reset="earliest",
     )
-    _wire(app, frames.topic, Lanes(name, frames.work, frames.batching), telemetry)
-    return app
+    lanes = Lanes(name, frames, lambda partition: _Fetching(app, TP(frames.topic, partition)))
+    _wire(app, lanes, telemetry)
+    return app, lanes
+
+
+class _Fetching:
+    """The flow of a partition: Faust's own way to stop fetching for a buffer that is full, and to go on."""
+
+    def __init__(self, app: Any, partition: TP) -> None:
+        self._app = app
+        self._partition = partition
+
+    def hold(self) -> None:
+        self._app.consumer.on_buffer_full(self._partition)
+
+    def go(self) -> None:
+        self._app.consumer.on_buffer_drop(self._partition)
 
 
 class Lanes:
@@ -70,29 +96,59 @@ class Lanes:
     A frame of another partition is stale: it is left alone, unacknowledged, and its owner gets it from Kafka.
     """
 
-    def __init__(self, name: str, work: Callable[[int], Work], batching: Batching) -> None:
-        self._name = name
-        self._work = work
-        self._batching = batching
+    def __init__(self, name: str, frames: Frames, flow: Callable[[int], Flow] = lambda _: Freely()) -> None:
+        self.group = name
+        self.topic = frames.topic
+        self._frames = frames
+        self._flow = flow
         self._lanes: dict[int, Lane] = {}
+        self._told = False
         self._ended = False
+        self._turned_s = 0.0
 
     def open(self, partitions: set[int]) -> None:
         """Opens the lanes of these partitions, unless this worker is ending."""
+        self._told = True
+        self.turn()
         for partition in sorted(partitions - set(self._lanes)) if not self._ended else ():
-            name = f"{self._name}/{partition}"
-            self._lanes[partition] = Lane(name, self._work(partition), self._batching, lambda: len(self._lanes))
+            self._lanes[partition] = self._lane(partition)
 
-    async def put(self, event: Any) -> None:
-        """Takes an event to its partition's lane; waits while that is full."""
+    def _lane(self, partition: int) -> Lane:
+        frames = self._frames
+        return Lane(
+            f"{self.group}/{partition}",
+            frames.work(partition),
+            frames.batching,
+            lambda: len(self._lanes),
+            flow=self._flow(partition),
+            halts=frames.halts,
+        )
+
+    def put(self, event: Any) -> None:
+        """Takes an event to its partition's lane."""
         message = event.message
         lane = self._lanes.get(message.partition)
         if lane is not None:
-            await lane.put(Item(message.offset, message.value, event))
+            lane.put(Item(message.offset, message.value, event))
 
-    def offsets(self) -> dict[int, int]:
-        """How far each lane is, in offsets of the topic; those that have done nothing yet are left out."""
-        return {partition: lane.offset for partition, lane in self._lanes.items() if lane.offset >= 0}
+    def turn(self) -> None:
+        """Says that the event loop goes round."""
+        self._turned_s = time.monotonic()
+
+    def turned_s(self) -> float:
+        """See `Watched`."""
+        return self._turned_s
+
+    def standings(self) -> dict[Partition, Standing] | None:
+        """See `Watched`."""
+        lanes = dict(self._lanes)
+        found = {Partition(self.topic, partition): lane.standing() for partition, lane in lanes.items()}
+        return found if self._told else None
+
+    async def let_go(self, partitions: set[int]) -> None:
+        """Closes the lanes of these partitions: others are to be told soon."""
+        self._told = False
+        await self.close(partitions)
 
     async def close(self, partitions: set[int]) -> None:
         """Closes the lanes of these partitions, all at once."""
@@ -105,31 +161,35 @@ class Lanes:
         await self.close(set(self._lanes))
 
 
-def _wire(app: Any, topic: str, lanes: Lanes, telemetry: Telemetry) -> None:
+def _wire(app: Any, lanes: Lanes, telemetry: Telemetry) -> None:
+    topic = lanes.topic
+
     async def frames(stream: Any) -> None:
         async for event in stream.noack().events():
-            await lanes.put(event)
+            lanes.put(event)
 
     async def take(app: Any, assigned: set[TP], **_: Any) -> None:
         lanes.open({tp.partition for tp in assigned if tp.topic == topic})
 
     async def let_go(app: Any, revoked: set[TP], **_: Any) -> None:
-        await lanes.close({tp.partition for tp in revoked if tp.topic == topic})
+        await lanes.let_go({tp.partition for tp in revoked if tp.topic == topic})
 
     async def end(app: Any, **_: Any) -> None:
         await lanes.end()
 
-    async def tell_lag() -> None:
-        for partition, offset in lanes.offsets().items():
-            behind = (app.consumer.highwater(TP(topic, partition)) or 0) - offset
-            telemetry.set("siyu_lag_records", max(0, behind), topic=topic, partition=partition)
+    async def turn() -> None:
+        lanes.turn()
+        for of, standing in (lanes.standings() or {}).items():
+            if standing.offset >= 0:
+                behind = (app.consumer.highwater(TP(*of)) or 0) - standing.offset
+                telemetry.set("siyu_lag_records", max(0, behind), topic=topic, partition=of.partition)
 
     raw = app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw")
     app.agent(raw, concurrency=1)(frames)
     app.on_partitions_assigned.connect(take)
     app.on_partitions_revoked.connect(let_go)
     app.on_before_shutdown.connect(end)
-    app.timer(interval=_LAG_EVERY_S)(tell_lag)
+    app.timer(interval=_TURN_EVERY_S)(turn)
 
 
 def _credentials(kafka: Kafka) -> Any:

@@ -16,4 +16,5 @@ def engine_config(settings: Settings) -> EngineConfig:
         salt=settings.salt.get_secret_value().encode(),
         dedup_window_ms=settings.engine.dedup_window_ms,
         known=Known(settings.sources, settings.triggers),
+        most_faults=settings.worker.most_faults,
     )

@@ -17,7 +17,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from schemas.registry import Registry
 from streams.engine import Engine, Outputs
+from streams.isolate import Isolating
 from streams.journal.frame import Frame, decode_frame
+from streams.journal.tables import Tables
+from streams.poison import Poisoned
 from streams.settings import Settings
 from streams.topics import CHANGELOG, JOURNAL, RAW
 from streams.worker.clients import consumer_config
@@ -31,7 +34,7 @@ from streams.worker.state.origin import UNKNOWN, origin_of
 from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore, without_collection
 from streams.worker.state.snapshots import Snapshots
-from streams.worker.state.store import Position, RocksStore, Store, StoreLocked
+from streams.worker.state.store import Position, RocksStore, Store, StoreLocked, rows_of
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
 
@@ -64,9 +67,10 @@ class Fold:
         self._telemetry = telemetry
         self._store: Store | None = None
         self._output: Output | None = None
-        self._engine: Engine | None = None
+        self._isolating: Isolating | None = None
         self._snapshots: Snapshots | None = None
         self._here = UNKNOWN
+        self.waits_for = ""
         self._measured_s = 0.0
         self._stopping = threading.Event()
         self._journal = Log(settings, JOURNAL, shard, self.number)
@@ -97,7 +101,7 @@ class Fold:
         tables, position = restore(
             self._store, reader, partition, self._stopping, archive=archive, here=self._here, told=told
         )
-        self._engine = Engine(self._shard, engine_config(self._settings), tables)
+        self._isolating = self._fold_of(tables)
         self._telemetry.set("siyu_restore_seconds", time.monotonic() - began, shard=self._shard)
         self._measure_state(self._engine.clock.now)
         return position
@@ -114,6 +118,30 @@ class Fold:
 
         return Snapshots(shard, settings.snapshots, archive, self._telemetry, prune)
 
+    def _fold_of(self, restored: Tables) -> Isolating:
+        """The fold from these rows on. Where it has to be made anew, rows come from the store: the last commit's."""
+        assert self._store is not None
+        config, store, first = engine_config(self._settings), self._store, [restored]
+
+        def renew() -> Engine:
+            return Engine(self._shard, config, first.pop() if first else Tables(rows_of(store)))
+
+        return Isolating(renew, config.most_faults, self._poisoned)
+
+    def _poisoned(self, poisoned: Poisoned) -> None:
+        log.error("shard %d: %s; its state is loaded again\n%s", self._shard, poisoned, poisoned.trace)
+        self._telemetry.count("siyu_faults_total")
+
+    @property
+    def _engine(self) -> Engine:
+        assert self._isolating is not None
+        return self._isolating.engine
+
+    @property
+    def pulse(self) -> int:
+        """See `Work`."""
+        return self._isolating.rounds if self._isolating is not None else 0
+
     def _reader(self) -> Consumer:
         return Consumer(consumer_config(self._settings.kafka, f"siyu-restore-{self._shard}", enable_partition_eof=True))
 
@@ -127,12 +155,12 @@ class Fold:
 
     def process(self, items: Sequence[Item]) -> None:
         """Folds a batch of frames and commits what came of it."""
-        assert self._engine is not None
+        assert self._isolating is not None
         assert self._output is not None
         assert self._store is not None
         started = time.perf_counter()
         frames = [decode_frame(item.value) for item in items]
-        outputs = [self._engine.step(item.offset, frame) for item, frame in zip(items, frames, strict=True)]
+        outputs = self._isolating.fold([(item.offset, frame) for item, frame in zip(items, frames, strict=True)])
         folded = time.perf_counter()
         changes = self._engine.tables.take_changes()
         journal = items[-1].offset + 1
@@ -160,7 +188,6 @@ class Fold:
         self._measure_state(outputs[-1].resolved.progress_ms)
 
     def _measure_state(self, progress_ms: int) -> None:
-        assert self._engine is not None
         telemetry, shard, engine = self._telemetry, self._shard, self._engine
         telemetry.set("siyu_timers_pending", len(engine.engage.timers), shard=shard)
         for table, rows in engine.tables.sizes().items():
@@ -214,7 +241,8 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
         elif record.subject == "trigger_revoked":
             telemetry.count("siyu_triggers_revoked_total", rule=fields["rule"], reason=fields["reason"])
         elif record.subject == "dead_letter":
-            telemetry.count("siyu_dead_letters_total", reason=fields["reason"])
+            ours = fields["stage"] == telemetry.stage  # ingest counts its own
+            telemetry.count("siyu_dead_letters_total", int(ours), reason=fields["reason"])
         else:
             labels = {name: fields[name] for name in ("rule", "verdict", "reason")}
             telemetry.count("siyu_decisions_total", **labels)

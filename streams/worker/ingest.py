@@ -1,6 +1,6 @@
 """The ingest worker: a confluent-kafka loop from the raw topics to the journal.
 
-In: raw records. Out: journal frames and dead letters; raw offsets committed after both are acknowledged.
+In: raw records. Out: journal frames; raw offsets committed after they are acknowledged.
 Never: a decision about a person or a rule. At least once: a restarted twin repeats ranges, and the engine knows them.
 """
 
@@ -17,14 +17,16 @@ from schemas.registry import Registry
 from streams.ingest.align import Aligner, Cut
 from streams.ingest.fuse import Fuse
 from streams.ingest.intake import ENTRY, HEARTBEAT, ROW, Batch, Intake
+from streams.ingest.isolate import isolated
 from streams.ingest.record import PARTITION_OF, TIME_OF, VALUE_OF, RawRecord
 from streams.ingest.validate import Limits
 from streams.journal.frame import Partition, RawRange
 from streams.settings import Settings
 from streams.topics import MAX_RECORD_BYTES
 from streams.worker.clients import producer_config
-from streams.worker.reader import Listener, Reader
+from streams.worker.reader import GROUP, Listener, Reader
 from streams.worker.sender import Sender
+from streams.worker.standing import Standing, State
 from streams.worker.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,9 @@ class FuseBlown(Exception):
 
 
 class Ingest:
-    """One ingest worker. `run` blocks until `stop` is set or something fails."""
+    """One ingest worker, to be `Watched`. `run` blocks until `stop` is set or something fails."""
+
+    group = GROUP
 
     def __init__(self, settings: Settings, registry: Registry, telemetry: Telemetry) -> None:
         self._settings = settings.ingest
@@ -48,13 +52,17 @@ class Ingest:
         self._aligner = Aligner(settings.ingest.patience_ms, 4 * settings.ingest.max_rows)
         self._intake = Intake(registry, frozenset(settings.tenants), Limits(), settings.kafka.shards)
         self._fuse = Fuse()
+        self._faults = Fuse(share=0.0, least=settings.worker.most_faults + 1, window=100_000)
         # A frame that can't be delivered holds all that follow it: a gap in the journal would stop its shard for good.
         endless = producer_config(settings.kafka, enable_gapless_guarantee=True, delivery_timeout_ms=0)
-        self._sender = Sender(endless, registry)
+        self._sender = Sender(endless)
         self._mine: set[Partition] = set()
+        self._turned_s = 0.0
         self._asked_ms = 0
         self._committed_s = 0.0
         self._newest_ms: dict[Partition, int] = {}
+        for topic in settings.ingest.fuse_off:
+            log.warning("the fuse of %s is off: however many of its records are refused, ingest goes on", topic)
         self._reader = Reader(settings, Listener(self._assigned, self._revoked))
 
     def run(self, stop: threading.Event) -> None:
@@ -67,7 +75,18 @@ class Ingest:
         finally:
             self._reader.close()
 
+    def turned_s(self) -> float:
+        """See `Watched`."""
+        return self._turned_s
+
+    def standings(self) -> dict[Partition, Standing] | None:
+        """See `Watched`: what is safe is what is committed."""
+        if not self._reader.is_member:
+            return None
+        return {part: Standing(State.WORKING) for part in self._mine.copy()}
+
     def _turn(self) -> None:
+        self._turned_s = time.monotonic()
         records = self._reader.read(_READ, self._settings.linger_ms / 1000)
         self._aligner.add(records, _wall_ms())
         newest_ms = dict(zip(map(PARTITION_OF, records), map(TIME_OF, records), strict=True))
@@ -102,8 +121,8 @@ class Ingest:
 
     def _journal(self, cut: Cut) -> None:
         started = time.perf_counter()
-        batch = self._intake.process(cut)
-        self._sender.send(cut.ranges, batch.frames, batch.dead_letters)
+        batch = isolated(self._intake.process, cut)
+        self._sender.send(cut.ranges, batch.frames)
         self._measure(cut, batch, time.perf_counter() - started)
         self._check_fuse(batch)
 
@@ -111,10 +130,16 @@ class Ingest:
         for topic in {topic for _, topic in batch.counts}:
             kept = sum(batch.counts[outcome, topic] for outcome in (ROW, ENTRY))
             refused = sum(n for (outcome, of), n in batch.counts.items() if of == topic and outcome in _REFUSALS)
+            faults = batch.counts[Reason.INTERNAL_FAULT, topic]
             blown = self._fuse.blown(topic, kept, refused)
-            if blown is not None:
-                self._sender.flush()
-                raise FuseBlown(blown)
+            if blown is not None and topic not in self._settings.fuse_off:
+                self._blow(f"{blown}; mend the source, or let them pass with ingest.fuse_off, see docs/operations.md")
+            if self._faults.blown(topic, kept + refused - faults, faults) is not None:
+                self._blow(f"our own code raised at too many records of {topic}: mend it, or raise worker.most_faults")
+
+    def _blow(self, why: str) -> None:
+        self._sender.flush()
+        raise FuseBlown(why)
 
     def _measure(self, cut: Cut, batch: Batch, seconds: float) -> None:
         telemetry = self._telemetry
@@ -122,6 +147,8 @@ class Ingest:
             telemetry.count("siyu_records_total", number, topic=topic)
             if outcome in _REFUSALS:
                 telemetry.count("siyu_dead_letters_total", number, reason=outcome)
+            if outcome == Reason.INTERNAL_FAULT:
+                telemetry.count("siyu_faults_total", number)
             if outcome != HEARTBEAT:
                 told = "rejected" if outcome in _REFUSALS else "accepted"
                 telemetry.count("siyu_events_total", number, outcome=told)

@@ -1,12 +1,16 @@
 """A lane: the frames of one partition, worked in batches beside the event loop, acknowledged in order when done.
 
 In: Faust events of one partition. Out: their acknowledgement after the work is safe.
-Never: an acknowledgement of work that is not; two batches of one partition at once; a wait on a lane that is closed.
+Never: an acknowledgement of work that is not; two batches of one partition at once; a wait of who hands frames in.
+
+A lane that holds much asks for no more of its partition (`Flow`) until half of it is worked; what had been fetched by
+then it takes all the same. So the other partitions of the worker are not held up by one that is slow or opening.
 
 What Faust gives is a hint: `Work.open` says where the work really stands. What is below is skipped. Where Faust is
 ahead (its committed offset is, or it lost frames) the work reads the partition by itself, up to where Faust is: a seek
 would not do, since Faust drops what lies below the highest offset that it has handed out, and goes on handing out what
-it had fetched. A lane that fails ends the process: the frames come again elsewhere.
+it had fetched. A lane that fails ends the process: the frames come again elsewhere. Where `halts` says so it halts
+alone instead, for good and aloud, and keeps its partition, so that it does not take down one worker after the other.
 """
 
 from __future__ import annotations
@@ -14,14 +18,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from streams.poison import place_of, trace_of
+from streams.worker.flow import Batching, Flow, Freely
+from streams.worker.standing import Standing, State
 
 log = logging.getLogger(__name__)
 
 EXIT_FAULT = 70
+_SAID_AGAIN_S = 60.0
 
 
 class Abandoned(Exception):
@@ -38,6 +47,14 @@ class Item(NamedTuple):
 
 class Work(Protocol):
     """What a lane does with its frames. Called from one thread, `stop` excepted; may block."""
+
+    @property
+    def waits_for(self) -> str:
+        """What outside of this process it waits for, as a part of a sentence; empty while it waits for nothing."""
+
+    @property
+    def pulse(self) -> int:
+        """Changes while it gets on within a batch that takes long."""
 
     def open(self) -> int:
         """Gets ready; the number of the first frame that is wanted."""
@@ -58,21 +75,8 @@ class Work(Protocol):
         """Lets the next owner in. Whatever was not processed is not lost: it was not acknowledged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """A batch closes `wait_s` after its first frame, or when it has `max_bytes`.
-
-    A worker with many lanes waits longer, `lane_s` for each: commits cost by their number (docs/decisions/0002).
-    """
-
-    wait_s: float
-    max_bytes: int
-    queue: int = 64
-    lane_s: float = 0.0
-
-    def wait_of(self, lanes: int) -> float:
-        """Seconds that a batch stays open on a worker with so many lanes."""
-        return max(self.wait_s, lanes * self.lane_s)
+def _never(_: Exception) -> bool:
+    return False
 
 
 def end_process() -> None:
@@ -82,7 +86,10 @@ def end_process() -> None:
 
 
 class Lane:
-    """One partition's lane, and its thread; it opens the work at once. `lanes` counts the worker's lanes."""
+    """One partition's lane, and its thread; it opens the work at once. `lanes` counts the worker's lanes.
+
+    `halts` tells for which exceptions of a batch the lane halts instead of ending the process.
+    """
 
     def __init__(
         self,
@@ -90,28 +97,52 @@ class Lane:
         work: Work,
         batching: Batching,
         lanes: Callable[[], int] = lambda: 1,
+        *,
         end: Callable[[], None] = end_process,
+        flow: Flow | None = None,
+        halts: Callable[[Exception], bool] = _never,
     ) -> None:
         self._name = name
         self._work = work
         self._batching = batching
         self._lanes = lanes
         self._end = end
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(batching.queue)
+        self._flow = flow or Freely()
+        self._halts = halts
+        self._queue: asyncio.Queue[Item] = asyncio.Queue()
+        self._held = 0
+        self._done: Sequence[Item] = ()
         self._wanted = 0
-        self.offset = -1
-        """The topic's offset after the last frame that was acknowledged; -1 before the first."""
+        self._offset = -1
+        self._opened = False
+        self._halted = ""
         self._closing = False
+        self._since_s = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._task = asyncio.create_task(self._run(), name=name)
 
-    async def put(self, item: Item) -> None:
-        """Hands in a frame; waits while the lane is full. A lane that is closed takes it and does nothing."""
-        if not self._closing:
-            await self._queue.put(item)
+    def put(self, item: Item) -> None:
+        """Hands in a frame. A lane that is closed takes it and does nothing."""
+        if self._closing:
+            return
+        self._queue.put_nowait(item)
+        self._held += len(item.value)
+        if self._held >= self._batching.held_of(self._lanes()):
+            self._flow.hold()
+
+    def standing(self) -> Standing:
+        """Where it stands; `offset` is after the last frame that was acknowledged. Called from other threads too."""
+        why = self._halted or self._work.waits_for
+        if self._halted:
+            state = State.HALTED
+        elif not self._opened:
+            state = State.OPENING
+        else:
+            state = State.WAITING if why else State.WORKING
+        return Standing(state, self._offset, self._work.pulse, why, self._since_s)
 
     async def close(self) -> None:
-        """Ends the lane after the batch under way, and lets go whoever waits in `put`."""
+        """Ends the lane after the batch under way, whose frames are acknowledged if it is safe then."""
         self._closing = True
         self._work.stop()
         self._task.cancel()
@@ -132,22 +163,48 @@ class Lane:
 
     async def _work_on(self) -> None:
         self._wanted = await self._finish(self._work.open)
+        self._opened = True
         while True:
             batch = await self._batch()
-            await self._finish(self._process, batch)
-            for item in batch:
-                item.event.ack()
-            self.offset = batch[-1].offset + 1
+            try:
+                await self._finish(self._process, batch)
+            except Exception as error:
+                if isinstance(error, Abandoned) or not self._halts(error):
+                    raise
+                await self._halt(error)
+            finally:
+                self._acknowledge()
+
+    async def _halt(self, error: Exception) -> None:
+        """Does nothing more until it is closed, and says so again and again."""
+        self._halted = place_of(error)
+        log.error("%s failed\n%s", self._name, trace_of(error))
+        while True:
+            log.critical("%s HALTED at frame %d: %s; nothing of it is skipped", self._name, self._wanted, self._halted)
+            await asyncio.sleep(_SAID_AGAIN_S)
+
+    def _acknowledge(self) -> None:
+        for item in self._done:
+            item.event.ack()
+            self._offset = item.offset + 1
+        self._done = ()
+
+    async def _next(self) -> Item:
+        item = await self._queue.get()
+        self._held -= len(item.value)
+        if self._held <= self._batching.held_of(self._lanes()) // 2:
+            self._flow.go()
+        return item
 
     async def _batch(self) -> list[Item]:
         loop = asyncio.get_running_loop()
-        batch = [await self._queue.get()]
+        batch = [await self._next()]
         closes = loop.time() + self._batching.wait_of(self._lanes())
         size = len(batch[0].value)
         try:
             async with asyncio.timeout_at(closes):
                 while size < self._batching.max_bytes:
-                    batch.append(await self._queue.get())
+                    batch.append(await self._next())
                     size += len(batch[-1].value)
         except TimeoutError:
             pass
@@ -156,8 +213,11 @@ class Lane:
     def _process(self, batch: Sequence[Item]) -> None:
         """In the lane's thread: what is wanted of the batch, and before it what Faust passed over."""
         fresh = _rising([(self._work.number(item), item) for item in batch], self._wanted)
-        if not fresh:
-            return
+        if fresh:
+            self._process_fresh(fresh)
+        self._done = batch
+
+    def _process_fresh(self, fresh: Sequence[tuple[int, Item]]) -> None:
         end = fresh[-1][0] + 1
         if end - self._wanted == len(fresh):
             self._work.process([item for _, item in fresh])

@@ -66,7 +66,7 @@ class Output:
 
     def _send(self, output: Outputs) -> None:
         for topic, key, subject, record in output.public:
-            self._produce(topic, encode(subject, record, self._registry.id_of(subject)), key.encode(), -1, self._sent)
+            self._produce(topic, encode(subject, record, self._registry.id_of(subject)), _key(key), -1, self._sent)
         self._produce(RESOLVED, encode_resolved(output.resolved), None, self._shard, self._sent)
 
     def _produce(self, topic: str, value: bytes, key: bytes | None, partition: int, sent: Any) -> None:
@@ -97,3 +97,7 @@ class Output:
         with self._lock:
             self._producer.purge()
             self._producer.flush(1.0)
+
+
+def _key(key: str) -> bytes | None:
+    return key.encode(errors="surrogateescape") or None

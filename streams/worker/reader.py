@@ -48,6 +48,8 @@ class Reader:
         self._paused: set[Partition] = set()
         self._uncommitted: dict[Partition, int] = {}
         self._settings = settings
+        self.is_member = False
+        """Whether it was told its partitions, be it none."""
         self._admin = admin(settings.kafka)
         # No look behind the transactions of producers: what an aborted one wrote was never said.
         self._consumer = Consumer(consumer_config(settings.kafka, GROUP))
@@ -124,6 +126,7 @@ class Reader:
         self._consumer.close()
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.is_member = True
         for tp in _again(lambda: consumer.committed(partitions, timeout=_TIMEOUT_S)):
             part, offset = Partition(tp.topic, tp.partition), self._start(consumer, tp)
             self._next[part] = offset

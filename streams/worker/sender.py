@@ -1,29 +1,27 @@
-"""Writes journal frames and dead letters, and tells which cuts are safe, in their order.
+"""Writes journal frames, and tells which cuts are safe, in their order.
 
-In: what ingest made of a cut. Out: frames on the journal, dead letters; the ranges of cuts that were acknowledged.
-Never: a cut reported before every record of it, and every cut before it, is acknowledged.
+In: what ingest made of a cut. Out: frames on the journal; the ranges of cuts that were acknowledged.
+Never: a cut reported before every frame of it, and every cut before it, is acknowledged.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.codec import encode
-from schemas.registry import Registry
 from streams.journal.frame import Frame, RawRange, encode_frame
-from streams.topics import DEADLETTER, JOURNAL
+from streams.topics import JOURNAL
 
 _TIMEOUT_S = 30.0
 _MOST_UNDER_WAY = 64
 
 
 class NotJournaled(Exception):
-    """The broker refused a frame or a dead letter: nothing was committed, the worker must start again."""
+    """The broker refused a frame: nothing was committed, the worker must start again."""
 
 
 @dataclass(slots=True)
@@ -38,19 +36,15 @@ class _Cut:
 class Sender:
     """The producer of one ingest worker. One thread."""
 
-    def __init__(self, config: dict[str, Any], registry: Registry) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         self._producer = Producer(config)
-        self._registry = registry
         self._under_way: deque[_Cut] = deque()
         self._failed: KafkaError | None = None
 
-    def send(self, ranges: tuple[RawRange, ...], frames: Mapping[int, Frame], letters: Sequence[Any]) -> None:
-        """Sends the frames (by shard) and dead letters of one cut; waits while too many cuts are under way."""
-        cut = _Cut(ranges, len(frames) + len(letters))
+    def send(self, ranges: tuple[RawRange, ...], frames: Mapping[int, Frame]) -> None:
+        """Sends the frames of one cut by shard; waits while too many cuts are under way."""
+        cut = _Cut(ranges, len(frames))
         self._under_way.append(cut)
-        for letter in letters:
-            message = encode("dead_letter", letter, self._registry.id_of("dead_letter"))
-            self._produce(DEADLETTER, message, -1, cut)
         for shard, frame in frames.items():
             self._produce(JOURNAL, encode_frame(frame), shard, cut)
         while len(self._under_way) > _MOST_UNDER_WAY and self._under_way[0].waiting:

@@ -5,6 +5,7 @@ In: settings, rule files. Out: a running stack, and its metrics. Never: a proces
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from streams.worker.servers.process import free_ports
 from streams.worker.topics import create
 
 ROLES = ("ingest", "engine", "sink")
-_ENDS_WITHIN_S = 20.0
+COMMAND = (sys.executable, "-m", "streams.cli.main")
+_MARGIN_S = 5.0
 
 
 class WorkerEnded(Exception):
@@ -52,20 +54,25 @@ class Worker:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
             raise WorkerEnded(f"the {self.role} worker ended with exit code {code}; the end of {self.log}:\n{tail}")
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page, such as `/ready`; status 0 where nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+
     def metrics(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """What it measures now, by name and sorted labels; nothing while it starts."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except (urllib.error.URLError, OSError):
-            return {}
-        families = text_string_to_metric_families(text)
+        families = text_string_to_metric_families(self.page("/metrics")[1])
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
 
 
 @contextmanager
 def workers(settings: Settings, roles: Sequence[str], logs: Path) -> Iterator[list[Worker]]:
-    """One process for each of these roles; they are ended when the block ends."""
+    """One process for each of these roles; they are ended when the block ends, also by a second Ctrl-C."""
     logs.mkdir(parents=True, exist_ok=True)
     started: list[Worker] = []
     try:
@@ -73,14 +80,16 @@ def workers(settings: Settings, roles: Sequence[str], logs: Path) -> Iterator[li
             started.append(start_worker(settings, role, port, logs / f"{number}-{role}.log"))
         yield started
     finally:
-        _end([worker.process for worker in started])
+        _end([worker.process for worker in started], settings.worker.shutdown_s + _MARGIN_S)
 
 
-def start_worker(settings: Settings, role: str, port: int, log: Path) -> Worker:
-    """A worker process of this role, with its metrics at this port."""
+def start_worker(
+    settings: Settings, role: str, port: int, log: Path, siyu: Sequence[str] = COMMAND, **variables: str
+) -> Worker:
+    """A worker process of this role, with its pages at this port; `siyu` is what runs our commands."""
     own = settings.model_copy(update={"metrics_port": port})
-    environment = {**os.environ, **to_environment(own)}
-    command = [*_dies_with_us(), sys.executable, "-m", "streams.cli.main", "worker", role]
+    environment = {**os.environ, **to_environment(own), **variables}
+    command = [*_dies_with_us(), *siyu, "worker", role]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -94,16 +103,22 @@ def _dies_with_us() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Asks all to end, then waits; whoever takes too long is killed, and loses nothing by it."""
-    for process in processes:
-        process.send_signal(signal.SIGTERM)  # does nothing to one that has ended
-    gives_up = time.monotonic() + _ENDS_WITHIN_S
-    for process in processes:
-        try:
-            process.wait(max(0.1, gives_up - time.monotonic()))
-        except subprocess.TimeoutExpired:
+def _end(processes: Sequence[subprocess.Popen[bytes]], within_s: float) -> None:
+    """Asks all to end, then waits; whoever takes too long is killed, and loses nothing by it.
+
+    An exception while it waits, as a second Ctrl-C raises it, kills those that are left at once.
+    """
+    try:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)  # does nothing to one that has ended
+        gives_up = time.monotonic() + within_s
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, gives_up - time.monotonic()))
+    finally:
+        for process in processes:
             process.kill()
+        for process in processes:
             process.wait()
 
 

@@ -1,16 +1,20 @@
 """What a worker process measures, kept in a Prometheus registry of its own and served as `/metrics`.
 
-In: values by metric name and labels. Out: Prometheus text over HTTP. Never: a metric or a label that
+In: values by metric name and labels; other pages. Out: Prometheus text over HTTP. Never: a metric or a label that
 `observe.catalogue` doesn't know; the process-wide default registry; a port open to others unless asked for.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from wsgiref.simple_server import WSGIServer
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,13 +23,15 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
-    start_http_server,
+    make_wsgi_app,
 )
 from prometheus_client.metrics import MetricWrapperBase
 
 from streams.observe.catalogue import METRICS, Metric
 
 Labels = Mapping[str, str | int]
+Pages = Mapping[str, Callable[[], tuple[int, str]]]
+"""What answers a path: an HTTP status and a JSON text."""
 
 _SHORT = {metric.name.removeprefix("siyu_").removesuffix("_total"): metric for metric in METRICS}
 _BY_NAME = {metric.name: metric for metric in METRICS} | _SHORT
@@ -90,11 +96,17 @@ class Telemetry:
         """What `/metrics` answers now."""
         return generate_latest(self.registry).decode()
 
-    def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Serves `/metrics` until `stop`, from a thread of its own; port 0 picks a free one. Answers which it is."""
+    def serve(self, host: str = "127.0.0.1", port: int = 0, pages: Pages | None = None) -> int:
+        """Serves `/metrics`, and these pages, until `stop`, from threads of its own; answers the port.
+
+        Port 0 picks a free one.
+        """
         self.stop()
-        self._server = start_http_server(port, host, registry=self.registry)
-        return int(self._server[0].server_port)
+        server = make_server(host, port, _with_pages(self.registry, pages or {}), _server_class(host, port), _Quiet)
+        thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+        thread.start()
+        self._server = server, thread
+        return int(server.server_port)
 
     def stop(self) -> None:
         """Stops serving; safe to call twice."""
@@ -118,6 +130,41 @@ class Telemetry:
             if metric.name not in self._live:
                 self._live[metric.name] = _made(metric, self.registry)
             return self._live[metric.name]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """A page that was asked for is no news."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A page that takes long holds up no other, nor the end of the process."""
+
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _server_class(host: str, port: int) -> type[WSGIServer]:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return _Server6 if family is socket.AF_INET6 else _Server
+
+
+def _with_pages(registry: CollectorRegistry, pages: Pages) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    metrics = make_wsgi_app(registry)
+
+    def answer(asked: dict[str, Any], start: Any) -> Iterable[bytes]:
+        page = pages.get(asked["PATH_INFO"])
+        if page is None:
+            found: Iterable[bytes] = metrics(asked, start)
+            return found
+        status, text = page()
+        start(f"{status} {HTTPStatus(status).phrase}", [("Content-Type", "application/json; charset=utf-8")])
+        return [text.encode()]
+
+    return answer
 
 
 def _find(name: str, labels: Labels, exact: bool) -> Metric:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from sinks.memory import MemorySink
-from sinks.sink import Sink
+from sinks.sink import Guard, Sink
 from tests.unit.sinks.opened import SINKS, opened_sink
 from tests.unit.sinks.reading import raw_rows
 from tests.unit.sinks.resolved import rows_of
@@ -98,6 +99,27 @@ def test_a_batch_may_touch_hundreds_of_months(sink: Sink) -> None:
     batch = months.select(["event_time_ms", "tenant"])
     sink.insert("events", batch.append_column("shard", pa.repeat(pa.scalar(0, pa.uint16()), 150)))
     assert sink.count("events", {"shard": 0}) == 150
+
+
+def test_rows_under_a_guard_come_while_it_holds_and_not_after(sink: Sink) -> None:
+    first = Guard("sink_blocks", "n", {"shard": 0}, 0)
+    sink.insert("sink_blocks", entries((1, 9, "of another shard")), guard=Guard("sink_blocks", "n", {"shard": 1}, 0))
+    for _ in range(2):
+        sink.insert("sink_blocks", entries((0, 3, "done"), (0, 2, "begun")), guard=first)
+    assert sink.count("sink_blocks", {"shard": 0}) == 2
+    sink.insert("sink_blocks", entries((0, 4, "owned")), guard=replace(first, value=3))
+    sink.insert("sink_blocks", entries((0, 4, "late")), guard=replace(first, value=3))
+    assert [row["state"] for row in raw_rows(sink, "sink_blocks", 0) if row["n"] == 4] == ["owned"]
+
+
+def test_texts_and_missing_amounts_under_a_guard_come_back_as_they_were(sink: Sink) -> None:
+    texts = ["", "it's", "back\\slash", "新品", "tab\tline\nnull\x00"]
+    rows = [{"event_id": text, "amount_fen": None if index % 2 else index} for index, text in enumerate(texts)]
+    batch = rows_of("events", *rows).select(["event_id", "amount_fen"])
+    batch = batch.append_column("shard", pa.repeat(pa.scalar(0, pa.uint16()), len(rows)))
+    sink.insert("events", batch, guard=Guard("sink_blocks", "n", {"shard": 0}, 0))
+    found = {row["event_id"]: row["amount_fen"] for row in raw_rows(sink, "events", 0)}
+    assert found == {row["event_id"]: row["amount_fen"] for row in rows}
 
 
 def test_nothing_is_unfinished_after_its_call(sink: Sink) -> None:

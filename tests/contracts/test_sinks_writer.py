@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, product
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from schemas.frames import Resolved
 from sinks.batches import BlockSize
 from sinks.ledger import State
 from sinks.memory import MemorySink
-from sinks.sink import Sink, SinkUnavailable
+from sinks.sink import Guard, Sink, SinkUnavailable
 from sinks.writer import AnotherWriter, BlockWriter, Written
 from tests.unit.sinks.interrupted import How, Interrupted
 from tests.unit.sinks.opened import SINKS, opened_sink
@@ -140,21 +141,20 @@ def test_the_same_writer_goes_on_after_the_sink_was_away(sink: Sink) -> None:
 
 
 def test_a_whole_block_in_doubt_is_kept_and_a_partial_one_removed(sink: Sink) -> None:
-    whole = _calls_until_done(sink)
-    cut_off(sink, frames(2, 5, shard=1), whole, How.NOTHING)
+    *_, last_rows, done = _inserts(frames(2, 5))
+    cut_off(sink, frames(2, 5, shard=1), done, How.NOTHING)
     assert writer(sink, 1).settle() is State.DONE
-    cut_off(sink, frames(2, 5, shard=2), whole - 2, How.HALF)
+    cut_off(sink, frames(2, 5, shard=2), last_rows, How.HALF)
     assert writer(sink, 2).settle() is State.REMOVED
     assert raw_rows(sink, "events", 2) == []
     assert writer(sink, 3).settle() is State.OWNED
 
 
-def _calls_until_done(sink: Sink) -> int:
-    """The number of the call that notes the one block of `frames(2, 5)` done: its last."""
-    for call in count(1):
-        if not cut_off(MemorySink(), frames(2, 5), call, How.NOTHING):
-            return call - 1
-    raise AssertionError
+def _inserts(given: list[Resolved]) -> list[int]:
+    """The numbers of the calls that insert, in writing these frames: the last one notes the last block done."""
+    watched = Interrupted(MemorySink(), 0, How.NOTHING)
+    writer(watched).write(given)
+    return watched.inserts
 
 
 def test_a_writer_whose_shard_was_taken_over_stops_for_good(sink: Sink) -> None:
@@ -170,13 +170,24 @@ def test_a_writer_whose_shard_was_taken_over_stops_for_good(sink: Sink) -> None:
     assert len(raw_rows(sink, "events", 0)) == 30
 
 
-def test_a_writer_overtaken_inside_a_block_removes_what_its_successor_could_not_see(sink: Sink) -> None:
+def test_what_a_writer_inserts_after_it_was_overtaken_brings_nothing(sink: Sink) -> None:
     given = frames(3, 5)
     writer(sink, 1).write(frames(3, 5, shard=1))
     overtaken = Overtaken(sink, given)
     with pytest.raises(AnotherWriter):
         writer(overtaken).write(given)
     assert overtaken.done
+    assert facts(sink, 0) == facts(sink, 1)
+
+
+def test_a_statement_that_comes_after_everything_brings_nothing(sink: Sink) -> None:
+    given = frames(3, 5)
+    writer(sink, 1).write(frames(3, 5, shard=1))
+    late = Late(sink)
+    with pytest.raises(SinkUnavailable):
+        writer(late).write(given)
+    writer(sink).write(given)
+    late.arrive()
     assert facts(sink, 0) == facts(sink, 1)
 
 
@@ -187,8 +198,26 @@ class Overtaken(Interrupted):
         super().__init__(inner, 0, How.NOTHING)
         self.inner, self.given, self.done = inner, given, False
 
-    def insert(self, table: str, batch: object, label: str = "") -> None:
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
         if table == "touchpoint_minute_parts" and not self.done:
             self.done = True
             writer(self.inner).write(self.given)
-        self.inner.insert(table, batch, label)
+        self.inner.insert(table, batch, label, guard)
+
+
+class Late(Interrupted):
+    """The first insert of events is not answered, and comes to the server when it is told to."""
+
+    def __init__(self, inner: Sink) -> None:
+        super().__init__(inner, 0, How.NOTHING)
+        self.inner, self.held = inner, list[Callable[[], None]]()
+
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
+        if table == "events":
+            self.held.append(lambda: self.inner.insert(table, batch, label, guard))
+            raise SinkUnavailable("no answer")
+        self.inner.insert(table, batch, label, guard)
+
+    def arrive(self) -> None:
+        for insert in self.held:
+            insert()

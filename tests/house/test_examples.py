@@ -75,7 +75,7 @@ def test_the_producers_message_is_one_that_we_read(monkeypatch: pytest.MonkeyPat
 def test_the_rule_of_the_readme_is_the_shipped_one() -> None:
     shipped = (ROOT / "deploy" / "rules" / "unpaid-order-coupon.yaml").read_text(encoding="utf-8")
     shown = next(fence.text for fence in fences("yaml") if fence.page == README)
-    assert yaml.safe_load(shown) == yaml.safe_load(shipped)
+    assert yaml.safe_load(shown) == {name: it for name, it in yaml.safe_load(shipped).items() if name != "examples"}
 
 
 @pytest.mark.parametrize(("place", "line"), list(_shell_lines()))

@@ -11,13 +11,16 @@ from pydantic import BaseModel, SecretStr
 from schemas.records import ID_KINDS, Reason
 from schemas.released import schema
 from streams.cli.main import COMMANDS
-from streams.delivery.decide import Why
-from streams.engage import REMEMBER_MS
+from streams.delivery.policy import CapSpec, ChannelSpec, DeliveryPolicy, Quiet, ReplyWindow, Trait
+from streams.delivery.reasons import Why
+from streams.engage.agenda import REMEMBER_MS
 from streams.ingest.identifiers import SCOPE_NEEDED, clean
 from streams.ingest.validate import Limits
 from streams.observe.catalogue import METRICS, document
 from streams.rules.conditions import FIELDS
-from streams.rules.spec import Absence, Channel, Rule, Send, When
+from streams.rules.examples import Example, Expected, Given
+from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
+from streams.rules.spec import Channel, Rule, Send
 from streams.settings import Settings
 from tests.house.pages import DOCS, README, ROOT, code, pages, rows
 
@@ -27,8 +30,26 @@ MODELS: dict[str, type[BaseModel]] = {
     "": Rule,
     "when.": When,
     "when.absence.": Absence,
+    "when.event.": Happened,
+    "when.sequence.": Sequence,
+    "when.sequence.steps.": Step,
+    "when.count.": Count,
+    "when.sum.": Total,
+    "when.distinct.": Distinct,
+    "when.interval.": Interval,
     "send.": Send,
     "send.channels.": Channel,
+    "examples.": Example,
+    "examples.given.": Given,
+    "examples.expect.": Expected,
+}
+POLICY: dict[str, type[BaseModel]] = {
+    "": DeliveryPolicy,
+    "quiet_hours.": Quiet,
+    "caps.": CapSpec,
+    "channels.": ChannelSpec,
+    "channels.reply_windows.": ReplyWindow,
+    "traits.": Trait,
 }
 
 
@@ -63,6 +84,16 @@ def test_the_table_of_settings_has_each_one_with_its_default() -> None:
 def test_the_table_of_rule_fields_has_each_one() -> None:
     fields = [prefix + name for prefix, model in MODELS.items() for name in model.model_fields]
     assert sorted(_first_code(RULES, "Fields")) == sorted(fields)
+
+
+def test_the_table_of_the_delivery_policy_has_each_field_and_says_what_is_required() -> None:
+    told = {code(row[0])[0]: "required" in row[1] for row in rows(RULES, "The delivery policy")}
+    true = {
+        prefix + name: field.is_required()
+        for prefix, model in POLICY.items()
+        for name, field in model.model_fields.items()
+    }
+    assert told == true
 
 
 def test_required_rule_fields_are_told_as_such() -> None:

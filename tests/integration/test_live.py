@@ -68,7 +68,7 @@ def live(kafka: Server, clickhouse: Server, tmp_path_factory: pytest.TempPathFac
     with apache_kafka(folder / "kafka") as broker, clickhouse_server(folder / "clickhouse") as sink:
         settings = _settings(folder, broker, sink, traffic.spec.tenants)
         with stack.workers(settings, ROLES, folder / "logs") as running:
-            ids = stack.prepare(settings, sorted(RULES.glob("*.yaml")), traffic.spec.start_ms - 60_000)
+            ids = stack.prepare(settings, sorted(RULES.glob("unpaid-*.yaml")), traffic.spec.start_ms - 60_000)
             stack.await_controls(settings, ids, running)
             flow = Flow(settings, running, Screen(quiet=True))
             flow.play(traffic, RECORDS_A_SECOND)
@@ -111,7 +111,7 @@ def test_the_same_traffic_from_json_lines_gives_the_same_triggers_and_persons(li
     lines = tmp_path / "traffic.jsonl"
     write_jsonl(live.traffic, lines)
     recording = Recording([lines], live.settings, (), 30)
-    rules = {path.stem: path.read_text() for path in RULES.glob("*.yaml")}
+    rules = {path.stem: path.read_text() for path in RULES.glob("unpaid-*.yaml")}
     outputs = [found for _, found in recording.fold(rules, lambda letter: None)]
     fired = {record["trigger_id"] for found in outputs for to, _, _, record in found.public if to == COUPON}
     assert fired == {record["trigger_id"] for record in _records(live, COUPON)}

@@ -15,11 +15,11 @@ from tests.support.frames import by_topic, fold, part, public, size, tables
 from tests.support.journals import frames_of
 from tests.support.lines import Line, Told
 from tests.support.profiles import law
-from tests.support.stories import Story, stories
+from tests.support.stories import Story, campaigns, stories
 
 
 @law
-@given(stories(untrue=True), st.data())
+@given(stories(untrue=True) | campaigns(untrue=True), st.data())
 def test_any_cutting_gives_the_same_records_and_tables(story: Story, data: st.DataObject) -> None:
     _, whole = fold(story.frames)
     _, pieces = fold([piece for frame in story.frames for piece in _cut(frame, data)])
@@ -28,7 +28,7 @@ def test_any_cutting_gives_the_same_records_and_tables(story: Story, data: st.Da
 
 
 @law
-@given(stories(untrue=True))
+@given(stories(untrue=True) | campaigns(untrue=True))
 def test_a_frame_for_every_line_gives_the_same_records_and_tables(story: Story) -> None:
     _, whole = fold(story.frames)
     _, lines = fold(frames_of(story.lines))
@@ -37,7 +37,7 @@ def test_a_frame_for_every_line_gives_the_same_records_and_tables(story: Story) 
 
 
 @law
-@given(stories())
+@given(stories() | campaigns())
 def test_heartbeats_up_to_the_time_of_the_next_row_change_nothing(story: Story) -> None:
     """So decisions follow from receive times, not from how often progress was told."""
     told = [step for line in story.lines for step in _with_heartbeat(line)]
@@ -54,7 +54,7 @@ def _with_heartbeat(line: Line) -> list[Line]:
 
 
 @law
-@given(stories(), st.data())
+@given(stories() | campaigns(), st.data())
 def test_pieces_that_overlap_add_nothing(story: Story, data: st.DataObject) -> None:
     _, once = fold(story.frames)
     _, overlapping = fold([piece for frame in story.frames for piece in _overlapping(frame, data)])
@@ -63,7 +63,7 @@ def test_pieces_that_overlap_add_nothing(story: Story, data: st.DataObject) -> N
 
 
 @law
-@given(stories(), st.data())
+@given(stories() | campaigns(), st.data())
 def test_a_replay_of_any_prefix_is_silent_and_changes_nothing_that_follows(story: Story, data: st.DataObject) -> None:
     frames = story.frames
     until = data.draw(st.integers(1, len(frames)))
@@ -78,7 +78,7 @@ def test_a_replay_of_any_prefix_is_silent_and_changes_nothing_that_follows(story
 
 
 @law
-@given(stories(), st.data())
+@given(stories() | campaigns(), st.data())
 def test_a_missing_range_stops_the_shard_and_changes_nothing(story: Story, data: st.DataObject) -> None:
     frames = frames_of(story.lines)
     gaps = [(at, later) for at, later in _gaps(frames) if at]

@@ -8,7 +8,7 @@ import pytest
 
 from streams.engine import Engine, EngineConfig
 from streams.journal.clock import MissingRange
-from streams.journal.frame import Frame, Partition, RawRange, no_events, no_ids
+from streams.journal.frame import REFUSAL, Frame, Partition, RawRange, no_events, no_ids
 from streams.journal.tables import Tables
 from streams.rules.book import Known, compile_rule
 from streams.rules.conditions import compile_condition
@@ -34,6 +34,18 @@ from tests.support.lines import RuleText
 from tests.support.stories import BASE, COUPON, QUICK
 
 HOUR = 3_600_000
+LETTER: dict[str, Any] = {
+    "stage": "ingest",
+    "reason": "undecodable",
+    "detail": "the bytes end too soon",
+    "raw": b"\x00\xff",
+    "raw_key": b"\xfe",
+    "topic": CONTROL.topic,
+    "partition": CONTROL.partition,
+    "offset": 0,
+    "schema_id": None,
+    "time": BASE,
+}
 WX = (("openid", "wx", "o1"),)
 
 
@@ -210,6 +222,15 @@ def test_an_entry_that_comes_twice_under_its_id_does_nothing_the_second_time() -
     _, outputs = fold(journal.frames)
     assert len(tables(outputs)["deliveries"]) == 1
     assert [len(output.refused) for output in outputs] == [1, 0]
+
+
+def test_what_ingest_refused_goes_out_as_one_dead_letter_however_often_its_cut_comes() -> None:
+    journal = Journal().lane((CONTROL,), [Said(BASE, REFUSAL, LETTER)])
+    _, outputs = fold([*journal.frames, *journal.frames])
+    ((topic, key, subject, record),) = public(outputs)
+    assert (topic, subject, record) == ("events.deadletter", "dead_letter", LETTER)
+    assert key.encode(errors="surrogateescape") == b"\xfe"
+    assert written_and_read(subject, record) == LETTER
 
 
 def test_what_an_operator_asked_for_and_cannot_be_done_is_a_dead_letter() -> None:

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 
 from streams.engine import Engine, person_sets
+from tests.support.chain import Chain
 from tests.support.contract import written_and_read
 from tests.support.frames import SALT, fold, public
+from tests.support.history import Outcome
 from tests.support.journals import frames_of
-from tests.support.oracle import Oracle, Outcome
+from tests.support.oracle import Oracle
 from tests.support.profiles import law
-from tests.support.stories import Story, stories
+from tests.support.stories import Story, campaigns, stories
 
 
 def _records(outputs: Iterable[Any], subject: str) -> list[dict[str, Any]]:
@@ -25,18 +27,18 @@ def _records(outputs: Iterable[Any], subject: str) -> list[dict[str, Any]]:
 def _decision(outcome: Outcome) -> dict[str, Any]:
     return {
         "trigger_id": outcome.trigger_id,
-        "tenant": outcome.tenant,
+        "tenant": outcome.key[0],
         "rule": outcome.rule.name,
         "rule_version": outcome.rule.version,
-        "step": "",
+        "step": f"fallback-{outcome.attempt}" if outcome.attempt else "",
         "one_id": outcome.one_id,
-        "business_key": outcome.order,
+        "business_key": outcome.key[2],
         "verdict": outcome.verdict,
         "reason": outcome.reason,
-        "arm": "treatment",
+        "arm": outcome.arm,
         "due_time": outcome.due,
         "decided_time": outcome.clock,
-        "defer_until": None,
+        "defer_until": outcome.until,
         "cause": list(outcome.cause),
     }
 
@@ -66,14 +68,25 @@ def _revocation(outcome: Outcome) -> dict[str, Any]:
 @given(stories(untrue=True))
 def test_decisions_are_those_of_the_oracle(story: Story) -> None:
     _, outputs = fold(story.frames)
-    assert _records(outputs, "decision") == [_decision(each) for each in Oracle(story.lines, SALT).outcomes()]
+    assert _records(outputs, "decision") == [_decision(each) for each in _outcomes(story)]
 
 
 @law
-@given(stories())
+@given(campaigns(untrue=True))
+def test_decisions_under_policies_are_those_of_the_oracle(story: Story) -> None:
+    _, outputs = fold(story.frames)
+    assert _records(outputs, "decision") == [_decision(each) for each in _outcomes(story)]
+
+
+def _outcomes(story: Story) -> list[Outcome]:
+    return Chain(Oracle(story.lines, SALT)).outcomes()
+
+
+@law
+@given(stories() | campaigns())
 def test_triggers_and_revocations_are_those_of_the_oracle(story: Story) -> None:
     _, outputs = fold(story.frames)
-    outcomes = Oracle(story.lines, SALT).outcomes()
+    outcomes = _outcomes(story)
     assert _records(outputs, "trigger") == [_trigger(each) for each in outcomes if each.verdict == "sent"]
     assert _records(outputs, "trigger_revoked") == [_revocation(each) for each in outcomes if each.verdict == "revoked"]
 
@@ -114,7 +127,7 @@ def _waits_for(group: str) -> tuple[str, ...]:
 
 
 @law
-@given(stories())
+@given(stories() | campaigns())
 def test_trigger_ids_name_one_order_under_one_rule_and_are_sent_once(story: Story) -> None:
     _, outputs = fold(story.frames)
     sent = [record["trigger_id"] for record in _records(outputs, "trigger")]
@@ -127,7 +140,7 @@ def test_trigger_ids_name_one_order_under_one_rule_and_are_sent_once(story: Stor
 
 
 @law
-@given(stories())
+@given(stories() | campaigns())
 def test_public_records_fit_their_avro_schemas(story: Story) -> None:
     _, outputs = fold(story.frames)
     for _, _, subject, record in public(outputs):

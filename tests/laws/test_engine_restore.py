@@ -15,11 +15,11 @@ from streams.journal.tables import Change, Tables
 from streams.worker.state.snapshot import view
 from tests.support.frames import fold, public
 from tests.support.profiles import law
-from tests.support.stories import Story, stories
+from tests.support.stories import Story, campaigns, stories
 
 
 @law
-@given(stories(untrue=True), st.data())
+@given(stories(untrue=True) | campaigns(untrue=True), st.data())
 def test_a_restored_engine_goes_on_byte_for_byte(story: Story, data: st.DataObject) -> None:
     frames = story.frames
     at = data.draw(st.integers(0, len(frames)))
@@ -32,7 +32,7 @@ def test_a_restored_engine_goes_on_byte_for_byte(story: Story, data: st.DataObje
 
 
 @law
-@given(stories(untrue=True))
+@given(stories(untrue=True) | campaigns(untrue=True))
 def test_restoring_from_the_changes_of_every_commit_gives_the_same_rows(story: Story) -> None:
     engine, _ = fold([])
     kept: list[Change] = []
@@ -43,7 +43,7 @@ def test_restoring_from_the_changes_of_every_commit_gives_the_same_rows(story: S
 
 
 @law
-@given(stories(untrue=True), st.data())
+@given(stories(untrue=True) | campaigns(untrue=True), st.data())
 def test_a_row_that_a_snapshot_has_still_to_write_is_not_changed_by_what_comes_later(
     story: Story, data: st.DataObject
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_row_that_a_snapshot_has_still_to_write_is_not_changed_by_what_comes_l
 
 
 @law
-@given(stories(untrue=True))
+@given(stories(untrue=True) | campaigns(untrue=True))
 def test_a_replay_of_the_whole_journal_as_bytes_gives_the_same_bytes(story: Story) -> None:
     _, outputs = fold(story.frames)
     _, again = fold(decode_frame(encode_frame(frame)) for frame in story.frames)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from streams.ingest.align import Aligner, Cut
 from streams.ingest.intake import ENTRY, HEARTBEAT, ROW, Batch
 from streams.ingest.record import RawRecord
 from streams.ingest.regroup import shard_of
-from streams.journal.frame import Frame, Partition, decode_frame, encode_frame
+from streams.journal.frame import REFUSAL, Frame, Partition, decode_frame, encode_frame
 from tests.unit.ingest.raw import (
     APP,
     COMMANDS,
@@ -151,9 +153,16 @@ def _ends(batch: Batch) -> list[tuple[tuple[Partition, int], str]]:
         ((frame.ranges[entry.source].of, entry.raw_offset), ENTRY)
         for frame in batch.frames.values()
         for entry in frame.entries
+        if entry.kind != REFUSAL
     }
     dead = [((Partition(one["topic"], one["partition"]), one["offset"]), one["reason"]) for one in batch.dead_letters]
+    told = [entry.record for frame in batch.frames.values() for entry in frame.entries if entry.kind == REFUSAL]
+    assert sorted(told, key=_place) == sorted(batch.dead_letters, key=_place)
     return [*rows, *entries, *dead]
+
+
+def _place(letter: Mapping[str, Any]) -> tuple[str, int, int]:
+    return letter["topic"], letter["partition"], letter["offset"]
 
 
 @_LAW
@@ -166,10 +175,11 @@ def test_every_shard_gets_a_frame_with_all_ranges_and_progress_and_only_its_tena
         assert list(frames) == list(range(shards))
         for shard, frame in frames.items():
             assert (frame.ranges, frame.progress, frame.fetched_ms) == (cut.ranges, cut.progress, cut.fetched_ms)
-            tenants = {*frame.events["tenant"].to_pylist(), *(entry.record["tenant"] for entry in frame.entries)}
+            entries = [entry.record["tenant"] for entry in frame.entries if entry.kind != REFUSAL]
+            tenants = {*frame.events["tenant"].to_pylist(), *entries}
             assert {shard_of(tenant, shards) for tenant in tenants - {"*"}} <= {shard}
         addressed = sum(_BY_VALUE[record.value].tenant == "*" for record in cut.records if not record.heartbeat)
-        everywhere = [sum(entry.record["tenant"] == "*" for entry in frame.entries) for frame in frames.values()]
+        everywhere = [sum(entry.record.get("tenant") == "*" for entry in frame.entries) for frame in frames.values()]
         assert everywhere == [addressed] * shards
 
 
@@ -197,9 +207,13 @@ def test_a_bad_record_never_changes_its_neighbours(given_cuts: list[Cut], shards
         ]
         with_bad, clean = intake(shards).process(cut), intake(shards).process(cut._replace(records=without))
         assert not clean.dead_letters
-        assert {shard: encode_frame(frame) for shard, frame in with_bad.frames.items()} == {
+        assert {shard: encode_frame(_without_refusals(frame)) for shard, frame in with_bad.frames.items()} == {
             shard: encode_frame(frame) for shard, frame in clean.frames.items()
         }
+
+
+def _without_refusals(frame: Frame) -> Frame:
+    return replace(frame, entries=tuple(entry for entry in frame.entries if entry.kind != REFUSAL))
 
 
 @_LAW

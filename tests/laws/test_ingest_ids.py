@@ -21,7 +21,7 @@ _LAW = settings(deadline=None)
 _DIGITS = st.text("0123456789", min_size=1, max_size=14)
 _PHONES = st.one_of(
     st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True),
-    st.from_regex(r"(\+86|0086|86)? ?1[0-9]{2}[- ]?[0-9]{4}[- ]?[0-9]{4}", fullmatch=True),
+    st.from_regex(r"(\+86|0086|86)?[- ]{0,2}1[0-9]{2}[- ]?[0-9]{4}[- ]?[0-9]{4}", fullmatch=True),
     st.builds(lambda prefix, rest: prefix + rest, st.sampled_from(["", "+", "0", "00", "17951", "+852", "1"]), _DIGITS),
     _DIGITS.map(lambda digits: "".join(chr(ord(digit) - ord("0") + ord("０")) for digit in digits)),
 )

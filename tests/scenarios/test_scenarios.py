@@ -1,12 +1,17 @@
 """The stories of semantics.md, told to the engine: a journal of events and progress, and what is to come of it.
 
-A line of a journal is an event (`at` received, `time` happened), progress of all sources or `of` one, or a new set of
-`sources`. Sources under `lagging` are read by a worker of their own. Every line is a frame.
+A line of a journal is an event (`at` received, `time` happened), progress of all sources or `of` one, a `receipt` on
+the `attempt` to send for an order or other `cause`, a `policy` or a `rule` from then on, a `link`, or a new set of
+`sources`. Sources under `lagging` are read by a worker of their own. Every line is a frame. Times are of one day, or
+ISO with a zone. A story's rules are the shipped one with changes by path; null takes a field away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +33,9 @@ Story = dict[str, Any]
 
 
 def _stories() -> Iterator[Any]:
-    for path in sorted((HERE / "absence").glob("*.yaml")):
+    for path in sorted(HERE.glob("*/*.yaml")):
         for story in yaml.safe_load(path.read_text()):
-            yield pytest.param(story, id=f"{path.stem}: {story['about']}")
+            yield pytest.param(story, id=f"{path.parent.name}/{path.stem}: {story['about']}")
 
 
 @pytest.mark.parametrize("story", list(_stories()))
@@ -45,7 +50,8 @@ def test_the_story_ends_as_it_should(story: Story) -> None:
 def _journal(story: Story) -> Journal:
     lagging = [_source(name) for name in story.get("lagging", ())]
     together = (ORDERS, APP, CONTROL)
-    journal = Journal().lane(together, [_said(sources(ORDERS, APP, *lagging)), *map(_rule, story.get("rules", [{}]))])
+    opening = [_said(sources(ORDERS, APP, *lagging)), *map(_rule, story.get("rules", [{}]))]
+    journal = Journal().lane(together, [*opening, *map(_policy, [story["policy"]] if "policy" in story else [])])
     for line in story["journal"]:
         named = _source(line.get("of") or line.get("on", "order"))
         _tell(journal, (named,) if named in lagging else together, line)
@@ -58,7 +64,38 @@ def _tell(journal: Journal, lane: Sequence[Partition], line: dict[str, Any]) -> 
     elif "sources" in line:
         journal.lane(lane, [_said(sources(*map(_source, line["sources"])), _ms(line["at"]))])
     else:
-        journal.lane(lane, [_event(line)])
+        journal.lane(lane, [_item(line)])
+
+
+def _item(line: dict[str, Any]) -> Ev | Said:
+    if "receipt" in line:
+        return _receipt(line)
+    if "policy" in line:
+        return _policy(line["policy"], _ms(line["at"]))
+    if "rule" in line:
+        return _rule(line["rule"], _ms(line["at"]))
+    return _link(line) if "link" in line else _event(line)
+
+
+def _link(line: dict[str, Any]) -> Said:
+    a, b = ({"kind": kind, "scope": SCOPES.get(kind), "value": value} for kind, value in line["link"].items())
+    record = {"tenant": "t1", "kind": "link", "a": a, "b": b, "time": _ms(line["at"])}
+    return Said(_ms(line["at"]), "command", record)
+
+
+def _receipt(line: dict[str, Any]) -> Said:
+    attempt = line.get("attempt", 0)
+    step = f"fallback-{attempt}" if attempt else ""
+    cause = "\x1f".join(("t1", line.get("of_rule", "unpaid-order-coupon"), step, line.get("order") or line["cause"]))
+    trigger_id = blake2b(cause.encode(), digest_size=16).hexdigest()
+    record = {"tenant": line.get("tenant", "t1"), "trigger_id": trigger_id, "status": line["receipt"], "detail": ""}
+    record |= {"channel": line.get("channel", ""), "time": _ms(line.get("time", line["at"]))}
+    return Said(_ms(line["at"]), "receipt", record | {"delivery_id": line.get("id")})
+
+
+def _policy(document: dict[str, Any], at: int = DAY) -> Said:
+    named = {"delivery": "story", "version": 1} | {name: it for name, it in document.items() if name != "tenant"}
+    return _said({"tenant": document.get("tenant", "*"), "kind": "delivery", "text": yaml.safe_dump(named)}, at)
 
 
 def _event(line: dict[str, Any]) -> Ev:
@@ -66,14 +103,16 @@ def _event(line: dict[str, Any]) -> Ev:
     at = _ms(line["at"])
     time = _ms(line["time"]) if "time" in line else at
     on, fen = _source(line.get("on", "order")), line.get("fen", 10_000)
-    return Ev(at, line["event"], ids, line.get("order"), time, fen, line.get("id", ""), line.get("tenant", "t1"), on)
+    event = Ev(at, line["event"], ids, line.get("order"), time, fen, line.get("id", ""), line.get("tenant", "t1"), on)
+    more = {name: line[name] for name in ("touchpoint", "item", "category") if name in line}
+    return replace(event, properties=tuple(line.get("properties", {}).items()), **more)
 
 
 def _said(record: dict[str, Any], at: int = DAY) -> Said:
     return Said(at, "control", record)
 
 
-def _rule(changes: dict[str, Any]) -> Said:
+def _rule(changes: dict[str, Any], at: int = DAY) -> Said:
     document = yaml.safe_load(RULE)
     for path, value in changes.items():
         *parents, last = path.split(".")
@@ -81,8 +120,10 @@ def _rule(changes: dict[str, Any]) -> Said:
         for name in parents:
             place = place[name]
         place[last] = value
+        if value is None:
+            del place[last]
     tenant = document.pop("tenant", "*")
-    return _said(rules(tenant, yaml.safe_dump(document)))
+    return _said(rules(tenant, yaml.safe_dump(document)), at)
 
 
 def _source(name: str) -> Partition:
@@ -90,12 +131,14 @@ def _source(name: str) -> Partition:
 
 
 def _ms(clock: str) -> int:
+    if "T" in clock:
+        return round(datetime.fromisoformat(clock).timestamp() * 1_000)
     hours, minutes, *seconds = clock.split(":")
     return DAY + (int(hours) * 60 + int(minutes)) * 60_000 + round(float(*seconds or "0") * 1_000)
 
 
 def _value(name: str, value: Any) -> Any:
-    return _ms(value) if name in ("due", "at", "expires") else value
+    return _ms(value) if name in ("due", "at", "expires", "until") else value
 
 
 def _decisions(outputs: Sequence[Outputs]) -> Iterator[dict[str, Any]]:
@@ -111,6 +154,7 @@ def _decisions(outputs: Sequence[Outputs]) -> Iterator[dict[str, Any]]:
 
 def _told(decision: dict[str, Any], trigger: dict[str, Any] | None) -> dict[str, Any]:
     names = {"order": "business_key", "due": "due_time", "at": "decided_time", "version": "rule_version"}
+    names["until"] = "defer_until"
     told = {**decision, **{name: decision[field] for name, field in names.items()}}
     if trigger is not None:
         recipient = trigger["recipient"]["value"]

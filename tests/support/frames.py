@@ -6,6 +6,7 @@ of them. Never: a check of the receive order (a test may want a wrong one).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +37,10 @@ class Ev:
     id: str = ""
     tenant: str = "t1"
     on: Partition = ORDERS
+    touchpoint: str = "app"
+    item: str | None = None
+    category: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,12 @@ def _row(ev: Ev, source: int, offset: int) -> dict[str, Any]:
         "tenant": ev.tenant,
         "event_type": ev.type,
         "event_time_ms": ev.at if ev.time is None else ev.time,
-        "touchpoint": "app",
+        "touchpoint": ev.touchpoint,
         "order_id": ev.order,
         "amount_fen": ev.fen,
-        "properties": "",
+        "item_id": ev.item,
+        "category": ev.category,
+        "properties": json.dumps(dict(ev.properties), sort_keys=True) if ev.properties else "",
         "set_aside": "",
     }
 
@@ -122,7 +129,9 @@ _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery
 
 def _named(said: Said, offset: int) -> dict[str, Any]:
     """The record with an id of its own where the test gave it none."""
-    name = _ID_OF[said.kind]
+    name = _ID_OF.get(said.kind)
+    if name is None:
+        return said.record
     return said.record | {name: said.record.get(name) or f"{said.kind}-{said.on.topic}-{offset}"}
 
 

@@ -10,11 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
+
+import yaml
 
 from streams.journal.frame import Frame, Partition
 from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, sources
-from tests.support.lines import Applied, Commanded, Declared, Event, Item, Line, RuleText, Told
+from tests.support.lines import (
+    Applied,
+    CapText,
+    ChannelText,
+    Commanded,
+    Declared,
+    Event,
+    Item,
+    Line,
+    Ordained,
+    PolicyText,
+    Reported,
+    RuleText,
+    Told,
+)
 
 SECOND = 1_000
 SHOPS = Partition("events.raw.pos", 0)
@@ -77,6 +94,11 @@ def _item(line: Item) -> Ev | Said:
         return Said(line.received, "control", sources(*(partition(name) for name in line.members)))
     if isinstance(line, Applied):
         return Said(line.received, "control", rules(line.tenant, rule_text(line.rule)))
+    if isinstance(line, Ordained):
+        control = {"tenant": line.tenant, "kind": "delivery", "text": policy_text(line.policy)}
+        return Said(line.received, "control", control)
+    if isinstance(line, Reported):
+        return Said(line.received, "receipt", _receipt(line))
     assert isinstance(line, Commanded)
     return Said(line.received, "command", _command(line))
 
@@ -88,7 +110,50 @@ def rules(tenant: str, text: str) -> dict[str, Any]:
 
 def _command(line: Commanded) -> dict[str, Any]:
     a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
-    return {"tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received}
+    return {"tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received, "command_id": line.id}
+
+
+def _receipt(line: Reported) -> dict[str, Any]:
+    trigger_id = trigger_id_of(line.tenant, line.rule, line.attempt, line.order)
+    named = {"delivery_id": line.id, "tenant": line.tenant, "trigger_id": trigger_id, "status": line.status}
+    return named | {"channel": "", "time": line.time, "detail": ""}
+
+
+def trigger_id_of(tenant: str, rule: str, attempt: int, cause: str) -> str:
+    """The id that is pinned for whoever stores it: a hash of tenant, rule, step and cause."""
+    step = f"fallback-{attempt}" if attempt else ""
+    return blake2b("\x1f".join((tenant, rule, step, cause)).encode(), digest_size=16).hexdigest()
+
+
+def policy_text(policy: PolicyText) -> str:
+    """The delivery policy as its author would write it."""
+    document: dict[str, Any] = {"delivery": "story", "version": policy.version, "zone": policy.zone}
+    if policy.quiet:
+        document["quiet_hours"] = dict(zip(("since", "until"), policy.quiet, strict=True))
+    document |= {"holdout_percent": policy.holdout, "caps": [_cap(cap) for cap in policy.caps]}
+    document["channels"] = {channel.name: _channel(channel) for channel in policy.channels}
+    return yaml.safe_dump(document)
+
+
+def _channel(channel: ChannelText) -> dict[str, Any]:
+    windows = [{"event": event, "open_for": f"{length // SECOND}s"} for event, length in channel.windows]
+    consent = {"consent_given_by": [*channel.given_by], "consent_withdrawn_by": [*channel.withdrawn_by]}
+    told = {"cost_fen": channel.cost, "needs_consent": channel.needs_consent, "reply_windows": windows}
+    return told | consent | {"caps": [_cap(cap) for cap in channel.caps]}
+
+
+def _cap(cap: CapText) -> dict[str, Any]:
+    return {"most": cap.most} | ({"per": cap.per} if cap.per else {"within": f"{cap.within // SECOND}s"})
+
+
+def _asked(rule: RuleText) -> str:
+    """What the rule says of its sending, beyond its channels."""
+    re_entry = rule.re_entry if isinstance(rule.re_entry, str) else f"{rule.re_entry // SECOND}s"
+    said = [f"exit_on: [{', '.join(rule.exit_on)}]", f"re_entry: {re_entry}", f"control_percent: {rule.control}"]
+    said += [f"cool_down: {rule.cool_down // SECOND}s"] if rule.cool_down else []
+    said += ["choose: cheapest"] if rule.cheapest else []
+    said += [] if rule.disturbs else ["quiet_hours: ignore"]
+    return "".join(f"  {one}\n" for one in said)
 
 
 def rule_text(rule: RuleText) -> str:
@@ -113,5 +178,5 @@ send:
   topic: triggers.coupon
   expires_after: {rule.expires // SECOND}s
   channels:
-{channels}  content: {{template: t}}
+{channels}{_asked(rule)}  content: {{template: t}}
 """

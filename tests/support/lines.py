@@ -25,6 +25,46 @@ class RuleText:
     waits_for: tuple[str, ...] = ()
     priority: int = 100
     after: str = "order_submitted"
+    cheapest: bool = False
+    exit_on: tuple[str, ...] = ()
+    re_entry: str | int = "always"
+    cool_down: int = 0
+    disturbs: bool = True
+    control: int = 0
+
+
+@dataclass(frozen=True)
+class CapText:
+    """At most so many in a rolling time, or per period of the calendar."""
+
+    most: int
+    within: int = 0
+    per: str = ""
+
+
+@dataclass(frozen=True)
+class ChannelText:
+    """What holds for a channel; windows are (event type, for how long)."""
+
+    name: str
+    cost: int = 0
+    caps: tuple[CapText, ...] = ()
+    windows: tuple[tuple[str, int], ...] = ()
+    needs_consent: bool = False
+    given_by: tuple[str, ...] = ()
+    withdrawn_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PolicyText:
+    """A delivery policy; `quiet` is from and until, as hours and minutes."""
+
+    version: int = 1
+    zone: str = "Asia/Shanghai"
+    quiet: tuple[str, str] | None = None
+    holdout: int = 0
+    caps: tuple[CapText, ...] = ()
+    channels: tuple[ChannelText, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +105,33 @@ class Applied(Item):
 
 
 @dataclass(frozen=True)
+class Ordained(Item):
+    """This delivery policy is in force for the tenant ("*": all) from now on."""
+
+    tenant: str
+    policy: PolicyText
+
+
+@dataclass(frozen=True)
+class Reported(Item):
+    """A sender reports on an attempt to send for an order under a rule."""
+
+    tenant: str
+    id: str
+    rule: str
+    order: str
+    attempt: int
+    status: str
+    time: int
+
+
+@dataclass(frozen=True)
 class Commanded(Item):
     """An operator linked two ids."""
 
     tenant: str
     ids: tuple[Id, Id]
+    id: str = ""
 
 
 @dataclass(frozen=True)

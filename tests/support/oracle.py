@@ -1,6 +1,6 @@
 """What semantics.md asks for, worked out slowly: everything again from the whole journal for each question.
 
-In: the journal as one flat list of items. Out: clocks, persons, and what every order came to.
+In: the journal as one flat list of items. Out: clocks, persons, and when every order is ripe (see `chain`).
 Never: code of `streams`; state; a short cut.
 """
 
@@ -26,31 +26,6 @@ Node = tuple[str, str, str, str]
 
 
 Seen = tuple[int, int]  # event time, position in the journal
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of an order at position `at` of the journal; `first` orders what came at the same position."""
-
-    at: int
-    first: tuple[object, ...]
-    verdict: str
-    reason: str
-    tenant: str
-    rule: RuleText
-    order: str
-    one_id: str
-    due: int
-    clock: int
-    cause: tuple[str, ...]
-    channel: str = ""
-    recipient: Id | None = None
-
-    @property
-    def trigger_id(self) -> str:
-        """The same for the same cause, whoever the person is."""
-        text = "\x1f".join((self.tenant, self.rule.name, "", self.order))
-        return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _steps(line: Line) -> list[Line]:
@@ -144,7 +119,8 @@ class Oracle:
         founding = next(nodes[0] for nodes in self._together(at) if nodes and nodes[0] in person)
         return blake2b("\x1f".join(founding).encode(), digest_size=16, key=self._salt).hexdigest()
 
-    def _first_seen(self, at: int, node: Node) -> tuple[int, int]:
+    def first_seen(self, at: int, node: Node) -> tuple[int, int]:
+        """Grows with the order in which ids were first seen."""
         return next((n, nodes.index(node)) for n, nodes in enumerate(self._together(at)) if node in nodes)
 
     # Rules and orders
@@ -154,19 +130,6 @@ class Oracle:
         applied = [line for line in self.lines[: at + 1] if isinstance(line, Applied) and line.rule.name == name]
         own = _newest(line.rule for line in applied if line.tenant == tenant)
         return own or _newest(line.rule for line in applied if line.tenant == "*")
-
-    def outcomes(self) -> list[Outcome]:
-        """Everything that was decided, in the order in which it was."""
-        events = [event for _, event in self.accepted if event.order]
-        keys = {(event.tenant, event.order) for event in events}
-        names = {line.rule.name for line in self.lines if isinstance(line, Applied)}
-        found = [
-            outcome
-            for tenant, order in keys
-            for name in names
-            for outcome in Order(self, tenant, name, order or "").outcomes()
-        ]
-        return sorted(found, key=lambda outcome: (outcome.at, outcome.first))
 
 
 @dataclass(frozen=True)
@@ -178,7 +141,8 @@ class Order:
     name: str
     order: str
 
-    def _heard(self, at: int) -> Iterator[tuple[int, Event, RuleText]]:
+    def heard(self, at: int) -> Iterator[tuple[int, Event, RuleText]]:
+        """Its events up to this position that came while the rule was in force, with the rule as it was then."""
         for position, event in self.oracle.accepted:
             rule = self.oracle.rule(position, self.tenant, self.name)
             if rule and position <= at and (event.tenant, event.order) == (self.tenant, self.order):
@@ -186,91 +150,32 @@ class Order:
 
     def starts(self, at: int) -> list[Seen]:
         """Every A up to this position."""
-        return [(e.time, n) for n, e, rule in self._heard(at) if e.type == rule.after and holds(rule, e)]
+        return [(e.time, n) for n, e, rule in self.heard(at) if e.type == rule.after and holds(rule, e)]
 
     def ends(self, at: int) -> list[Seen]:
         """Every B up to this position."""
-        return [(e.time, n) for n, e, rule in self._heard(at) if e.type in rule.of]
+        return [(e.time, n) for n, e, rule in self.heard(at) if e.type in rule.of]
 
     def due(self, at: int) -> int:
         """The first A by event time, and its T."""
         time, position = min(self.starts(at))
-        return time + self._rule(position).within
+        return time + self.rule_at(position).within
 
-    def _rule(self, at: int) -> RuleText:
+    def rule_at(self, at: int) -> RuleText:
+        """The rule in force after this position."""
         rule = self.oracle.rule(at, self.tenant, self.name)
         assert rule is not None
         return rule
 
-    def _event(self, at: int) -> Event:
+    def event_at(self, at: int) -> Event:
+        """The event at this position."""
         event = self.oracle.lines[at]
         assert isinstance(event, Event)
         return event
 
     def ripe(self, at: int) -> bool:
         """Whether there is an A and the clock has passed its deadline."""
-        return bool(self.starts(at)) and self.oracle.clock(at, self._rule(at).waits_for) > self.due(at)
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """What was decided when it was ripe, and what Bs after a sending made of it: a conversion, a revocation."""
-        settled = next((at for at in range(len(self.oracle.lines)) if self.ripe(at)), None)
-        if settled is None:
-            return
-        verdict, reason = self._decide(settled)
-        if verdict != "prevented":
-            yield self._outcome(settled, settled, verdict, reason)
-        late = [position for position, e, rule in self._heard(len(self.oracle.lines)) if e.type in rule.of]
-        late = [position for position in late if position > settled]
-        in_time = [position for position in late if self._event(position).time <= self.due(settled)]
-        if verdict == "sent" and late and late[0] not in in_time:
-            yield self._outcome(settled, late[0], "converted", "ended_after_send")
-        if verdict == "sent" and in_time:
-            yield self._outcome(settled, in_time[0], "revoked", "ended_in_time")
-
-    def _decide(self, at: int) -> tuple[str, str]:
-        ends = self.ends(at)
-        if ends:
-            in_time = any(time <= self.due(at) for time, _ in ends)
-            return ("prevented", "") if in_time else ("suppressed", "ended_before_send")
-        if self.oracle.now(at) > self.due(at) + self._rule(at).expires:
-            return "suppressed", "expired"
-        return ("sent", "matched") if self._route(at) else ("suppressed", "unreachable")
-
-    def _route(self, at: int) -> tuple[str, Id] | None:
-        """The first channel that reaches the person: over an id of the order's own event, else the newest."""
-        own = usable(self.tenant, self._event(min(self.starts(at))[1]).ids)
-        known = self.oracle.person(at, own[0]) if own else set()
-        newest = sorted(known, key=lambda node: self.oracle._first_seen(at, node), reverse=True)
-        for channel, kind, scope in self._rule(at).channels:
-            fits = [n for n in newest if n[1] == kind and scope in (None, n[2])]
-            if fits:
-                _, *best = next((node for node in fits if node in own), fits[0])
-                return channel, (best[0], best[1], best[2])
-        return None
-
-    def _outcome(self, settled: int, at: int, verdict: str, reason: str) -> Outcome:
-        anchor = min(self.starts(settled))[1]
-        nodes = usable(self.tenant, self._event(anchor).ids)
-        due, rule = self.due(settled), self._rule(at)
-        ends = self.ends(settled) if at == settled else [(0, at)]
-        cause = [anchor, *(position for _, position in sorted(ends)[:1])]
-        fired = (1, due, self._rule(anchor).priority, self.tenant, self.name, self.order)
-        route = self._route(at) if verdict == "sent" else None
-        return Outcome(
-            at=at,
-            first=fired if at == settled else (0, self.name),
-            verdict=verdict,
-            reason=reason,
-            tenant=self.tenant,
-            rule=rule,
-            order=self.order,
-            one_id=self.oracle.one_id(at, nodes[0]) if nodes else "",
-            due=due,
-            clock=self.oracle.now(at),
-            cause=tuple(self._event(position).id for position in cause),
-            channel=route[0] if route else "",
-            recipient=route[1] if route else None,
-        )
+        return bool(self.starts(at)) and self.oracle.clock(at, self.rule_at(at).waits_for) > self.due(at)
 
 
 def _newest(rules: Iterable[RuleText]) -> RuleText | None:

@@ -96,6 +96,11 @@ class Store(Protocol):
         """Lets the next owner in; safe to call twice."""
 
 
+def rows_of(store: Store) -> Iterator[Change]:
+    """All rows of a store, one by one."""
+    return (change for part in store.parts() for change in part.changes())
+
+
 class MemoryStore:
     """A store that is gone with the process: for tests and for a run that restores from the changelog anyway."""
 

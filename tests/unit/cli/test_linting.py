@@ -68,7 +68,8 @@ def test_a_condition_that_does_not_parse_is_named_with_its_line() -> None:
 def test_a_condition_over_something_unknown_is_named_with_its_line() -> None:
     text = changed("where: event.amount_fen", "where: order.amount_fen")
     assert only(text) == Fault(
-        line_with(text, "where:"), "where: order is not known; a condition is over event, as in event.amount_fen"
+        line_with(text, "where:"),
+        "when.absence.where: order is not known; a condition is over event, as in event.amount_fen",
     )
 
 

@@ -79,7 +79,7 @@ def test_a_bad_command_is_refused(changes: dict[str, Any], detail: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
-        ({"kind": "law"}, "kind is 'law', allowed are rules, policy, sources"),
+        ({"kind": "law"}, "kind is 'law', allowed are rules, policy, delivery, sources"),
         ({"text": "- a\n- b"}, "text is not a YAML mapping"),
         ({"text": ""}, "text is not a YAML mapping"),
         ({"text": "x" * 300_000}, "text has 300000 characters, at most 262144 are allowed"),

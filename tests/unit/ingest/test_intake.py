@@ -42,7 +42,8 @@ def test_rows_say_which_raw_partition_offset_and_time_they_came_from() -> None:
 def test_an_entry_stands_before_the_row_that_came_after_it() -> None:
     bad = (APP, event(amount_fen=-1))
     cut = stand((APP, event()), bad, (COMMANDS, command()), (APP, event()), (COMMANDS, command()))
-    assert [entry.at for entry in intake().process(cut).frames[0].entries] == [1, 2]
+    entries = intake().process(cut).frames[0].entries
+    assert [(entry.kind, entry.at) for entry in entries] == [("refusal", 1), ("command", 1), ("command", 2)]
 
 
 def test_tenants_are_dealt_out_to_shards_with_their_ids() -> None:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from streams.rules.book import compile_rule
-from streams.rules.spec import InvalidRule, parse_rule
+from streams.rules.kinds import Absence
+from streams.rules.spec import InvalidRule, Rule, parse_rule
 
 TEXT = (Path(__file__).parents[3] / "deploy" / "rules" / "unpaid-order-coupon.yaml").read_text()
 MISSING = object()
@@ -27,7 +28,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("priority", -1, "priority: Input should be greater than or equal to 0"),
     ("priority", 1_001, "priority: Input should be less than or equal to 1000"),
     ("when", MISSING, "when: Field required"),
-    ("when", {}, "when.absence: Field required"),
+    ("when", {}, "when: Value error, when has exactly one of absence, event, "),
     ("send", MISSING, "send: Field required"),
     ("owner", "me", "owner: Extra inputs are not permitted"),
     (WHEN + "after", MISSING, "when.absence.after: Field required"),
@@ -44,8 +45,8 @@ WRONG: list[tuple[str, Any, str]] = [
     (WHEN + "within", "367d", "when.absence.within: Input should be less than or equal to 31622400000"),
     (WHEN + "same", "person", "when.absence.same: Input should be 'order_id'"),
     (WHEN + "where", True, "when.absence.where: Input should be a valid string"),
-    (WHEN + "where", "event.amount_fen >=", "where: Failed to parse expression"),
-    (WHEN + "where", "order.amount_fen > 1", "where: order is not known; a condition is over event"),
+    (WHEN + "where", "event.amount_fen >=", "when.absence.where: Failed to parse expression"),
+    (WHEN + "where", "order.amount_fen > 1", "when.absence.where: order is not known; a condition is over event"),
     (WHEN + "where", "x" * 4_097, "when.absence.where: String should have at most 4096 characters"),
     (WHEN + "waits_for", "order", "when.absence.waits_for: Input should be a valid tuple"),
     (WHEN + "waits_for", ["nosuch"], "when.absence.waits_for: no source is named nosuch; there are "),
@@ -101,8 +102,10 @@ def test_two_wrong_fields_give_two_sentences() -> None:
 
 def test_the_rule_that_ships_says_what_it_should() -> None:
     rule = compile_rule(TEXT).rule
-    assert rule.when.absence.of == ("order_paid", "order_cancelled")
-    assert (rule.when.absence.within, rule.send.expires_after) == (3_600_000, 86_400_000)
+    absence = rule.when.absence
+    assert absence is not None
+    assert absence.of == ("order_paid", "order_cancelled")
+    assert (absence.within, rule.send.expires_after) == (3_600_000, 86_400_000)
     assert [channel.to for channel in rule.send.channels] == ["openid", "external_userid", "phone"]
 
 
@@ -110,8 +113,46 @@ def test_the_rule_that_ships_says_what_it_should() -> None:
     ("text", "ms"), [("90s", 90_000), ("5m", 300_000), ("1h", 3_600_000), ("366d", 31_622_400_000)]
 )
 def test_durations_are_read_in_milliseconds(text: str, ms: int) -> None:
-    assert parse_rule(_with(WHEN + "within", text)).when.absence.within == ms
+    assert _absence(parse_rule(_with(WHEN + "within", text))).within == ms
 
 
 def test_one_event_type_may_stand_without_a_list() -> None:
-    assert parse_rule(_with(WHEN + "of", "order_paid")).when.absence.of == ("order_paid",)
+    assert _absence(parse_rule(_with(WHEN + "of", "order_paid"))).of == ("order_paid",)
+
+
+def _absence(rule: Rule) -> Absence:
+    assert rule.when.absence is not None
+    return rule.when.absence
+
+
+@pytest.mark.parametrize(
+    ("when", "sentence"),
+    [
+        ("{count: {of: a, within: 1d}}", "when.count.at_least: Field required"),
+        ("{count: {of: a, within: 1d, at_least: 0}}", "when.count.at_least: Input should be greater than"),
+        ("{count: {of: a, within: 1d, at_least: 1, value: x}}", "when.count.value: Extra inputs are not permitted"),
+        ("{sum: {of: a, within: 1d, at_least: 1}}", "when.sum.value: Field required"),
+        ("{sum: {of: a, within: 1d, at_least: 1, value: price}}", "when.sum.value: String should match pattern"),
+        ("{distinct: {of: a, within: 1d, at_least: 1}}", "when.distinct.value: Field required"),
+        ("{sequence: {steps: [{event: a}], within: 1d}}", "when.sequence.steps: Tuple should have at least 2 items"),
+        (
+            "{sequence: {steps: [{event: a}, {event: a}], within: 1d}}",
+            "when.sequence: Value error, each step needs an event type of its own",
+        ),
+        (
+            "{sequence: {steps: [{event: a}, {event: b, where: 'event.'}], within: 1d}}",
+            "when.sequence.steps.1.where: Failed to parse",
+        ),
+        ("{interval: {since: a, until: a, at_most: 1h}}", "when.interval: Value error, since and until are the same"),
+        (
+            "{interval: {since: a, until: b, at_least: 2h, at_most: 1h}}",
+            "when.interval: Value error, at_least is more than at_most",
+        ),
+        ("{event: {of: a, where: 'event.price > 1'}}", "when.event.where: an event has no field price"),
+        ("{event: {of: a}, count: {of: a, within: 1d, at_least: 1}}", "when: Value error, when has exactly one of"),
+    ],
+)
+def test_each_kind_of_rule_names_what_is_wrong_with_it(when: str, sentence: str) -> None:
+    with pytest.raises(InvalidRule) as told:
+        compile_rule(_with("when", yaml.safe_load(when)))
+    assert str(told.value).startswith(sentence)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from sinks.sink import Sink, SinkUnavailable, Where
+from sinks.sink import Guard, Sink, SinkUnavailable, Where
 
 T = TypeVar("T")
 
@@ -26,15 +27,18 @@ class How(StrEnum):
 
 
 class Interrupted:
-    """`Sink` around another; `died` says whether it came to the fatal call."""
+    """`Sink` around another; `died` says whether it came to the fatal call, `inserts` which calls were inserts."""
 
     def __init__(self, inner: Sink, call: int, how: How) -> None:
         self._inner, self._call, self._how = inner, call, how
         self._calls = 0
+        self.inserts: list[int] = []
         self.died = False
 
-    def insert(self, table: str, batch: pa.RecordBatch, label: str = "") -> None:
-        self._step(lambda: self._inner.insert(table, batch, label), lambda: self._half(table, batch, label))
+    def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
+        self.inserts.append(self._calls + 1)
+        half = partial(self._half, table, batch, label, guard)
+        self._step(lambda: self._inner.insert(table, batch, label, guard), half)
 
     def count(self, table: str, where: Where) -> int:
         return self._step(lambda: self._inner.count(table, where))
@@ -51,9 +55,9 @@ class Interrupted:
     def close(self) -> None:
         """The inner sink lives on."""
 
-    def _half(self, table: str, batch: pa.RecordBatch, label: str) -> None:
+    def _half(self, table: str, batch: pa.RecordBatch, label: str, guard: Guard | None) -> None:
         if half := batch.num_rows // 2:
-            self._inner.insert(table, batch.slice(0, half), label)
+            self._inner.insert(table, batch.slice(0, half), label, guard)
 
     def _step(self, call: Callable[[], T], half: Callable[[], None] | None = None) -> T:
         self._calls += 1

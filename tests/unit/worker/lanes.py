@@ -64,6 +64,8 @@ class FakeWork:
     wrong: str = ""
     waits_in_open: bool = False
     spread: int = 1
+    waits_for: str = ""
+    pulse: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def open(self) -> int:
@@ -98,6 +100,19 @@ class FakeWork:
         if what == self.wrong:
             raise RuntimeError(what)
         self.log.note(what)
+
+
+@dataclass
+class FakeFlow:
+    """Notes what it is asked."""
+
+    log: Log
+
+    def hold(self) -> None:
+        self.log.note("hold")
+
+    def go(self) -> None:
+        self.log.note("go")
 
 
 def free(log: Log, wanted: int = 0, **more: Any) -> FakeWork:

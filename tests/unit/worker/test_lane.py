@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from streams.worker.lane import Batching, Item, Lane
-from tests.unit.worker.lanes import Event, FakeWork, Log, acked, done, free, run
+from streams.worker.flow import Batching
+from streams.worker.lane import Item, Lane
+from streams.worker.standing import State
+from tests.unit.worker.lanes import Event, FakeFlow, FakeWork, Log, acked, done, free, run
 
 AT_ONCE = Batching(wait_s=0.0, max_bytes=1)
 ENDED = "process ended"
@@ -18,15 +20,15 @@ def _lane(work: FakeWork, batching: Batching = AT_ONCE) -> Lane:
     return Lane("test/0", work, batching, end=lambda: work.log.note(ENDED))
 
 
-async def _put(lane: Lane, log: Log, *offsets: int) -> None:
+def _put(lane: Lane, log: Log, *offsets: int) -> None:
     for offset in offsets:
-        await lane.put(Item(offset, b"frame", Event(offset, log)))
+        lane.put(Item(offset, b"frame", Event(offset, log)))
 
 
 async def _worked(work: FakeWork, *offsets: int, batching: Batching = AT_ONCE) -> Log:
     """What became of these frames, the last of which is acknowledged."""
     lane = _lane(work, batching)
-    await _put(lane, work.log, *offsets)
+    _put(lane, work.log, *offsets)
     await work.log.until(("ack", offsets[-1]))
     await lane.close()
     return work.log
@@ -70,7 +72,7 @@ def test_no_frame_is_acknowledged_before_its_batch_is_safe() -> None:
     async def story() -> None:
         work = FakeWork(Log())
         lane = _lane(work)
-        await _put(lane, work.log, 0)
+        _put(lane, work.log, 0)
         await work.log.until(("begin", [0]))
         assert acked(work.log) == []
         work.gate.set()
@@ -85,7 +87,7 @@ def test_a_failure_ends_the_process_and_acknowledges_nothing(wrong: str) -> None
     async def story() -> Log:
         log = Log()
         lane = _lane(free(log, wrong=wrong))
-        await _put(lane, log, 0, 1)
+        _put(lane, log, 0, 1)
         await log.until(ENDED)
         return log
 
@@ -107,7 +109,7 @@ def test_a_lane_that_closes_waits_for_the_batch_under_way_and_closes_its_work() 
     async def story() -> Log:
         work = FakeWork(Log())
         lane = _lane(work)
-        await _put(lane, work.log, 0, 1)
+        _put(lane, work.log, 0, 1)
         await work.log.until(("begin", [0]))
         closing = asyncio.create_task(lane.close())
         await work.log.until("stop")
@@ -121,19 +123,116 @@ def test_a_lane_that_closes_waits_for_the_batch_under_way_and_closes_its_work() 
     assert log.said[-1] == "close"
 
 
-def test_whoever_waits_to_put_a_frame_is_let_go_when_the_lane_closes() -> None:
+def test_a_batch_that_is_safe_when_the_lane_closes_is_acknowledged() -> None:
     async def story() -> Log:
         work = FakeWork(Log())
-        lane = _lane(work, Batching(0.0, 1, queue=1))
-        waiting = asyncio.create_task(_put(lane, work.log, *range(4)))
+        lane = _lane(work)
+        _put(lane, work.log, 0, 1)
         await work.log.until(("begin", [0]))
+        closing = asyncio.create_task(lane.close())
+        await work.log.until("stop")
         work.gate.set()
-        work.wrong = "process"  # the batch under way fails when the lane is already closing
-        await lane.close()
-        await waiting
+        await closing
+        assert lane.standing().offset == 1
+        return work.log
+
+    assert acked(run(story())) == [0]
+
+
+def test_a_batch_that_fails_while_the_lane_closes_is_not_acknowledged() -> None:
+    async def story() -> Log:
+        work = FakeWork(Log())
+        lane = _lane(work)
+        _put(lane, work.log, 0, 1)
+        await work.log.until(("begin", [0]))
+        work.wrong = "process"
+        closing = asyncio.create_task(lane.close())
+        await work.log.until("stop")
+        work.gate.set()
+        await closing
         return work.log
 
     assert acked(run(story())) == []
+
+
+def test_a_lane_that_holds_much_stops_the_flow_and_takes_what_still_comes() -> None:
+    async def story() -> Log:
+        work = FakeWork(Log())
+        lane = Lane("test/0", work, Batching(0.0, 1, held_bytes=20), flow=FakeFlow(work.log))
+        await work.log.until("open")
+        _put(lane, work.log, *range(9))
+        assert "hold" in work.log.said
+        work.log.said.clear()
+        work.gate.set()
+        await work.log.until(("ack", 8))
+        await lane.close()
+        return work.log
+
+    log = run(story())
+    assert done(log) == list(range(9))
+    assert log.said.index("go") > log.said.index(("ack", 5))
+
+
+def test_the_lanes_of_a_worker_share_what_they_may_hold() -> None:
+    async def story() -> list[Any]:
+        work = FakeWork(Log(), waits_in_open=True)
+        lane = Lane("test/0", work, Batching(0.0, 1, held_bytes=40), lambda: 4, flow=FakeFlow(work.log))
+        await work.log.until("open")
+        _put(lane, work.log, 0)
+        before = list(work.log.said)
+        _put(lane, work.log, 1)
+        await lane.close()
+        assert "hold" not in before
+        return work.log.said
+
+    assert "hold" in run(story())
+
+
+def test_a_lane_tells_where_it_stands() -> None:
+    async def story() -> list[tuple[State, int, str]]:
+        work = FakeWork(Log(), waits_in_open=True)
+        opening = _lane(work)
+        await work.log.until("open")
+        seen = [opening.standing()]
+        await opening.close()
+        work = FakeWork(Log(), wanted=7)
+        lane = _lane(work)
+        _put(lane, work.log, 7)
+        await work.log.until(("begin", [7]))
+        seen.append(lane.standing())
+        work.waits_for = "ClickHouse"
+        seen.append(lane.standing())
+        work.waits_for = ""
+        work.gate.set()
+        await work.log.until(("ack", 7))
+        seen.append(lane.standing())
+        await lane.close()
+        return [(one.state, one.offset, one.why) for one in seen]
+
+    assert run(story()) == [
+        (State.OPENING, -1, ""),
+        (State.WORKING, -1, ""),
+        (State.WAITING, -1, "ClickHouse"),
+        (State.WORKING, 8, ""),
+    ]
+
+
+def test_a_lane_that_may_halt_does_so_alone_and_acknowledges_nothing() -> None:
+    async def story() -> Log:
+        log = Log()
+        lane = Lane("test/0", free(log, wrong="process"), AT_ONCE, end=lambda: log.note(ENDED), halts=lambda _: True)
+        _put(lane, log, 0, 1)
+        while lane.standing().state is not State.HALTED:
+            await asyncio.sleep(0.001)
+        assert lane.standing().why.startswith("RuntimeError in streams.worker.lane._process_fresh")
+        _put(lane, log, 2)
+        await lane.close()
+        return log
+
+    log = run(story())
+    assert ENDED not in log.said
+    assert acked(log) == []
+    assert log.said[-1] == "close"
 
 
 def test_work_that_is_opening_is_asked_to_stop_and_is_closed() -> None:
@@ -150,10 +249,10 @@ def test_work_that_is_opening_is_asked_to_stop_and_is_closed() -> None:
 def test_a_closed_lane_takes_frames_and_does_nothing() -> None:
     async def story() -> Log:
         work = free(Log())
-        lane = _lane(work, Batching(0.0, 1, queue=1))
+        lane = _lane(work)
         await work.log.until("open")
         await lane.close()
-        await _put(lane, work.log, 0, 1, 2)
+        _put(lane, work.log, 0, 1, 2)
         return work.log
 
     assert done(run(story())) == []

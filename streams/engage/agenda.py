@@ -1,0 +1,161 @@
+"""Where rules meet persons and delivery: events, due timers, receipts and merges in, triggers and decisions out.
+
+In: accepted events that somebody listens to, the clock's steps, receipts, what became known of persons. Out: public
+records and table rows, in order. Never: a channel's or the network's doing; a decision that is not written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streams.engage.absences import Absences
+from streams.engage.hearing import Ears, Hearing, note
+from streams.engage.histories import Histories
+from streams.engage.match import SEPARATOR
+from streams.engage.profile import Profiles
+from streams.engage.records import Public, Records
+from streams.engage.sending import REMEMBER_MS, Sending
+from streams.identity.persons import IdentityFact, Merged, Moved, Persons, parts_of
+from streams.journal.clock import Clock
+from streams.journal.tables import Tables
+from streams.poison import NOTHING, Firing, Poisoned, Tally, Told, letter_of_firing
+from streams.rules.absence import Seen
+from streams.rules.book import Book
+from streams.rules.timers import Timers
+
+__all__ = ["REMEMBER_MS", "Engage", "Public"]
+
+_ANSWERS = ("opened", "clicked", "redeemed")
+
+
+class Engage:
+    """All that waits or was sent in one shard, and what came out since the last `take`."""
+
+    def __init__(self, tables: Tables, persons: Persons, clock: Clock, book: Book) -> None:
+        self.timers = Timers(tables)
+        self._records = Records()
+        self._clock = clock
+        self._book = book
+        self._profiles = Profiles(tables, persons)
+        self._sending = Sending(tables, book, clock, timers=self.timers, profiles=self._profiles, records=self._records)
+        self._absences = Absences(tables, clock, self.timers, self._sending)
+        self._histories = Histories(tables, clock, self.timers, self._profiles, self._sending)
+        self._ears = Ears(book, self._sending.policies)
+        self._tally = Tally(tables)
+        self.left_out: Told = NOTHING
+
+    @property
+    def public(self) -> list[Public]:
+        """Public records since the last `take`; others may add theirs."""
+        return self._records.public
+
+    def take(self) -> tuple[list[Public], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Public records, and rows of `triggers` and `decisions`, that came out since the last call."""
+        return self._records.take()
+
+    # What is in force
+
+    def apply_rule(self, tenant: str, text: str) -> str:
+        """Puts a rule in force; the group of sources whose clock it waits for.
+
+        Raises:
+            InvalidRule: it can't be taken; nothing has changed.
+        """
+        group = self._book.apply(tenant, text).group
+        self._ears.anew()
+        return group
+
+    def apply_policy(self, tenant: str, text: str) -> None:
+        """Puts a delivery policy in force.
+
+        Raises:
+            InvalidPolicy: it can't be taken; nothing has changed.
+        """
+        self._sending.policies.apply(tenant, text)
+        self._ears.anew()
+
+    def listening(self, tenant: str, event_type: str) -> Hearing | None:
+        """Who listens to this event type; None for nobody."""
+        return self._ears.of(tenant, event_type)
+
+    # What happens
+
+    def on_event(self, hearing: Hearing, event: Mapping[str, Any], seen: Seen) -> None:
+        """Takes one event to those who listen to its type."""
+        for compiled in hearing.rules:
+            if compiled.rule.when.absence is not None:
+                self._absences.on_event(compiled, event, seen)
+            else:
+                self._histories.on_event(compiled, event, seen)
+        if seen.nodes:
+            note(hearing, event, seen, self._profiles)
+            if hearing.exits:
+                self._sending.exits(hearing.exits, seen.nodes, seen.event_id, seen.event_time_ms)
+
+    def on_clock(self) -> None:
+        """Settles everything that is due by now."""
+        if self.timers.next_ms < self._clock.now:
+            for key in self.timers.due(self._clock):
+                firing = Firing(key, self._clock.now)
+                try:
+                    if firing in self.left_out:
+                        self._leave_out(firing)
+                    else:
+                        self._ripe(key)
+                except Exception as error:
+                    raise Poisoned(firing, error) from error
+
+    def _leave_out(self, firing: Firing) -> None:
+        """What waits there is given up, as a dead letter."""
+        match = self._sending.get(firing.key)
+        row = self._absences.row(firing.key) if match is None else match.row
+        tenant, letter = letter_of_firing(firing, row, self.left_out[firing])
+        if match is not None:
+            self._sending.forget(match)
+        self._absences.forget(firing.key)
+        self.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
+        self._tally.add(self._clock.now)
+
+    def _ripe(self, key: str) -> None:
+        tenant, name, _ = key.split(SEPARATOR, 2)
+        compiled = self._book.rule(tenant, name)
+        match = self._sending.get(key)
+        if match is None and key in self._histories:
+            self._histories.ripe(key, compiled)
+        elif match is None:
+            self._absences.ripe(key, compiled)
+        elif compiled is not None and match.waits:
+            self._absences.decide(match, compiled)
+        else:
+            self._sending.forget(match)
+            self._absences.forget(key)
+
+    def on_receipt(self, record: Mapping[str, Any]) -> None:
+        """Takes what a sender reports of a trigger: what failed falls back, what was answered counts as a doing."""
+        node = self._sending.receipt(record)
+        if node is None or record["status"] not in _ANSWERS:
+            return
+        hearing = self._ears.of(record["tenant"], record["status"])
+        if hearing is not None:
+            seen = Seen(record["delivery_id"], record["time"], (node,))
+            event = {"touchpoint": record["channel"], "properties": {}}
+            note(hearing, event, seen, self._profiles)
+            self._sending.exits(hearing.exits, seen.nodes, seen.event_id, seen.event_time_ms)
+
+    def on_identity(self, facts: Sequence[IdentityFact]) -> None:
+        """Takes what became known of who is who: what persons that became one had got adds up."""
+        moved: list[str] = []
+        groups: dict[str, list[list[str]]] = {}
+        cause = ""
+        for fact in facts:
+            if isinstance(fact, Moved):
+                moved.append(fact.node)
+            elif isinstance(fact, Merged):
+                groups.setdefault(self._profiles.person((fact.a,))[0], []).append(moved)
+                moved, cause = [], fact.evidence.event_id
+        for one_id, came in groups.items():
+            others = set(self._profiles.members(one_id)).difference(*came)
+            self._sending.merged(one_id, [sorted(others), *came], cause)
+            if one_id:
+                self._histories.merged(self._ears.histories(parts_of(came[0][0])[0]), one_id)

@@ -1,0 +1,160 @@
+"""Rules that look at what a person did: sequences, counts, intervals, and single events.
+
+In: events that such a rule hears, merges. Out: matches for delivery, each once. Never: a channel; a clock of its own.
+
+What counts is kept by node, and a person's history is put together when something comes: so a merge can complete a
+count by itself, and an unlink divides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from streams.engage.match import SEPARATOR, Match
+from streams.engage.profile import Profiles
+from streams.engage.sending import Sending
+from streams.journal.clock import Clock
+from streams.journal.tables import Tables
+from streams.rules import kinds
+from streams.rules.absence import Seen
+from streams.rules.book import Compiled
+from streams.rules.history import LATE_MS, Entry, Found
+from streams.rules.interval import intervals
+from streams.rules.sequence import sequences
+from streams.rules.timers import NOW, Timers
+from streams.rules.windows import COUNT, DISTINCT, SUM, crossings
+
+
+class Histories:
+    """Table `histories`: tenant␟rule␟node → (kind, entries, marks)."""
+
+    def __init__(self, tables: Tables, clock: Clock, timers: Timers, profiles: Profiles, sending: Sending) -> None:
+        self._rows = tables.table("histories")
+        self._clock = clock
+        self._timers = timers
+        self._profiles = profiles
+        self._sending = sending
+
+    def on_event(self, compiled: Compiled, event: Mapping[str, Any], seen: Seen) -> None:
+        """Takes one event that the rule hears; one of nobody counts for nobody."""
+        if not seen.nodes:
+            return
+        met = compiled.hears(event["event_type"], event)
+        kind = compiled.rule.when.kind
+        if isinstance(kind, kinds.Happened):
+            if met:
+                self._match_at_once(compiled, event["tenant"], seen, kind.wait or 0)
+            return
+        value = _value(kind, event)
+        if met and value is not None:
+            node = seen.nodes[0]
+            self._note(compiled, node, Entry(seen.event_time_ms, met[0], seen.event_id, value, node))
+            self.look(compiled, event["tenant"], self._profiles.members(self._profiles.person(seen.nodes)[0]))
+
+    def _match_at_once(self, compiled: Compiled, tenant: str, seen: Seen, wait_ms: int) -> None:
+        due_ms = seen.event_time_ms + wait_ms
+        name, cause = compiled.rule.rule, seen.event_id
+        match = Match(tenant, name, cause, "", seen.nodes, seen.event_time_ms, due_ms, (seen.event_id,))
+        self._sending.due(match, compiled)
+
+    def _note(self, compiled: Compiled, node: str, entry: Entry) -> None:
+        key = _key(compiled, node)
+        _, entries, marks = self._row(key, compiled)
+        kept = [one for one in entries if one[0] > self._horizon(compiled)]
+        self._rows.put(key, (compiled.rule.when.name, (*kept, tuple(entry[:4])), marks))
+        if key not in self._timers:
+            self._timers.set(key, self._forgets(compiled, entry.time_ms), 0, NOW)
+
+    def _row(self, key: str, compiled: Compiled) -> tuple[str, Sequence[Any], tuple[int, ...]]:
+        """The row; an empty one where there is none, or one of another kind of rule that had this name."""
+        row: tuple[str, Sequence[Any], tuple[int, ...]] | None = self._rows.get(key)
+        name = compiled.rule.when.name
+        return row if row is not None and row[0] == name else (name, (), ())
+
+    def _horizon(self, compiled: Compiled) -> int:
+        """What is not later than this counts no more."""
+        return self._clock.now - LATE_MS - _span(compiled)
+
+    def _forgets(self, compiled: Compiled, time_ms: int) -> int:
+        return max(time_ms, self._clock.now) + LATE_MS + _span(compiled)
+
+    def look(self, compiled: Compiled, tenant: str, nodes: Iterable[str]) -> None:
+        """Finds what the history of these nodes has come to match."""
+        rows = {node: self._row(_key(compiled, node), compiled) for node in nodes}
+        horizon = self._horizon(compiled)
+        entries = [_entry(entry, node) for node, (_, kept, _) in rows.items() for entry in kept if entry[0] > horizon]
+        marks = [mark for _, _, of_node in rows.values() for mark in of_node]
+        for found in _find(compiled, entries, marks):
+            if found.due_ms > self._clock.now - LATE_MS:
+                self._found(compiled, tenant, found)
+
+    def _found(self, compiled: Compiled, tenant: str, found: Found) -> None:
+        anchor = found.anchor
+        key = _key(compiled, anchor.node)
+        name, entries, marks = self._row(key, compiled)
+        live = [mark for mark in marks if mark > self._horizon(compiled)]
+        self._rows.put(key, (name, entries, (*live, found.mark_ms)))
+        rule, cause = compiled.rule.rule, anchor.event_id
+        match = Match(tenant, rule, cause, "", (anchor.node,), anchor.time_ms, found.due_ms, found.events)
+        self._sending.due(match, compiled)
+
+    def merged(self, rules: Iterable[Compiled], one_id: str) -> None:
+        """Persons became one: what they did is one history from now on."""
+        nodes = self._profiles.members(one_id)
+        for compiled in rules:
+            theirs = [node for node in nodes if _key(compiled, node) in self._rows]
+            if len(theirs) > 1:
+                self.look(compiled, theirs[0].partition(SEPARATOR)[0], theirs)
+
+    def ripe(self, key: str, compiled: Compiled | None) -> None:
+        """Forgets a row in which nothing counts any more; looks again later where something does."""
+        newest = max((entry[0] for entry in self._rows[key][1]), default=0)
+        if compiled is not None and newest > self._horizon(compiled):
+            self._timers.set(key, self._forgets(compiled, newest), 0, NOW)
+        else:
+            self._rows.drop(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+
+def _entry(kept: Sequence[Any], node: str) -> Entry:
+    time_ms, clause, event_id, value = kept
+    return Entry(time_ms, clause, event_id, value, node)
+
+
+def _key(compiled: Compiled, node: str) -> str:
+    return SEPARATOR.join((node.partition(SEPARATOR)[0], compiled.rule.rule, node))
+
+
+def _span(compiled: Compiled) -> int:
+    kind = compiled.rule.when.kind
+    if isinstance(kind, kinds.Sequence | kinds.Count):
+        return kind.within
+    return kind.at_most if isinstance(kind, kinds.Interval) else 0
+
+
+def _value(kind: kinds.Kind, event: Mapping[str, Any]) -> str | int | None:
+    """What the event brings to the count; None where it lacks the field, or a sum's is no whole number."""
+    if not isinstance(kind, kinds.Total | kinds.Distinct):
+        return 1
+    name, _, field = kind.value.partition(".")
+    value = event[name].get(field) if field else event[name]
+    if isinstance(kind, kinds.Distinct) or value is None:
+        return value if value is None else str(value)
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _find(compiled: Compiled, entries: list[Entry], marks: list[int]) -> Iterator[Found]:
+    kind = compiled.rule.when.kind
+    if isinstance(kind, kinds.Sequence):
+        yield from sequences(entries, marks, len(kind.steps), kind.within)
+    elif isinstance(kind, kinds.Interval):
+        yield from intervals(entries, marks, kind.at_least or 0, kind.at_most)
+    elif isinstance(kind, kinds.Count):
+        measure = SUM if isinstance(kind, kinds.Total) else DISTINCT if isinstance(kind, kinds.Distinct) else COUNT
+        yield from crossings(entries, marks, measure, kind.at_least, kind.within)

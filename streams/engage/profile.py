@@ -1,0 +1,58 @@
+"""What is known of persons, as delivery and rules ask for it: folded over the nodes of today's person.
+
+In: interactions, sends, words of consent, traits, each of a node. Out: one person. Never: a verdict.
+
+Everything is kept by node. A person is folded when somebody asks: so merging adds up and unlinking divides, and neither
+moves a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streams.delivery.channels import Address
+from streams.delivery.decide import Got, Recipient
+from streams.delivery.policy import ZONE_TRAIT, DeliveryPolicy
+from streams.delivery.zones import zone
+from streams.identity.persons import NOBODY, Persons, parts_of
+from streams.journal.tables import Tables
+from streams.profile.consents import Consents
+from streams.profile.doings import Doings
+from streams.profile.entries import Entries
+from streams.profile.sends import Sends
+from streams.profile.traits import Traits
+
+
+class Profiles:
+    """What persons have done, were sent, said and are."""
+
+    def __init__(self, tables: Tables, persons: Persons) -> None:
+        self._persons = persons
+        self.doings = Doings(tables)
+        self.sends = Sends(tables)
+        self.entries = Entries(tables)
+        self.consents = Consents(tables)
+        self.traits = Traits(tables)
+
+    def person(self, nodes: tuple[str, ...]) -> tuple[str, str]:
+        """The one_id of the strongest of these nodes, and its node_id; "" for nobody."""
+        one_id, node_id, *_ = self._persons.node(nodes[0]) if nodes else NOBODY
+        return one_id, node_id
+
+    def members(self, one_id: str) -> list[str]:
+        """All nodes of this person."""
+        return self._persons.members(one_id)
+
+    def recipient(self, one_id: str, policy: DeliveryPolicy, channels: Iterable[str]) -> Recipient:
+        """The person as delivery knows them."""
+        nodes = self.members(one_id)
+        words = {channel: self.consents.of(nodes, channel) for channel in channels}
+        lives = self.traits.of(nodes, ZONE_TRAIT)
+        return Recipient(
+            one_id=one_id,
+            zone=(lives and zone(lives.value)) or policy.at_home,
+            addresses=[Address(node, *parts_of(node)[1:], self._persons.node(node).seq) for node in nodes],
+            got=[Got(sent.time_ms, sent.rule, sent.channel) for sent in self.sends.of(nodes)],
+            consents={channel: word for channel, word in words.items() if word is not None},
+            opened=lambda doing: self.doings.last(nodes, doing),
+        )

@@ -1,0 +1,228 @@
+"""Matches on their way out: each is decided, sent, deferred or suppressed, and what comes back is taken in.
+
+In: matches, due timers, receipts, conversions, merges. Out: records; timers; what each node was sent.
+Never: matching; a decision that is not written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from streams.delivery.caps import exceeded
+from streams.delivery.channels import Route
+from streams.delivery.decide import Defer, Offer, Recipient, Send, arm, decide
+from streams.delivery.policies import Policies
+from streams.delivery.policy import DeliveryPolicy
+from streams.delivery.quiet import Nights
+from streams.delivery.reasons import Why
+from streams.engage.match import Match, Stage, from_row
+from streams.engage.profile import Profiles
+from streams.engage.records import About, Records
+from streams.identity.persons import parts_of
+from streams.journal.clock import Clock
+from streams.journal.tables import Tables
+from streams.profile.sends import Sent
+from streams.rules.book import Book, Compiled
+from streams.rules.spec import ALWAYS, ONCE
+from streams.rules.timers import NOW, Timers
+
+REMEMBER_MS = 30 * 86_400_000
+"""How long a match is kept after its last news: a payment later than that revokes nothing."""
+
+
+class Sending:
+    """Tables `matches` (key → match, from its deferral or sending on) and `sent` (trigger_id → key, node, channel)."""
+
+    def __init__(
+        self, tables: Tables, book: Book, clock: Clock, *, timers: Timers, profiles: Profiles, records: Records
+    ) -> None:
+        self._rows = tables.table("matches")
+        self._sent = tables.table("sent")
+        self.policies = Policies(tables)
+        self._book = book
+        self._clock = clock
+        self._timers = timers
+        self._profiles = profiles
+        self._records = records
+        self._nights = Nights()
+
+    def get(self, key: str) -> Match | None:
+        """The match of this key, if it was deferred or sent."""
+        row = self._rows.get(key)
+        return None if row is None else from_row(key, row)
+
+    # Deciding
+
+    def due(self, match: Match, compiled: Compiled) -> None:
+        """Has a match decided as soon as delivery's now has reached its due time."""
+        self._rows.put(match.key, match.row)
+        self._timers.set(match.key, match.due_ms, compiled.rule.priority, NOW)
+
+    def enter(self, match: Match) -> Match:
+        """The match with its number: from now on it bars later ones that re-entry does not allow."""
+        if not match.nodes or match.number:
+            return match
+        return replace(match, number=self._profiles.entries.add(match.nodes[0], match.rule, match.due_ms))
+
+    def decide(self, match: Match, compiled: Compiled) -> None:
+        """Runs the chain over a match that is new, or due again."""
+        match = self.enter(match)
+        policy = self.policies.of(match.tenant)
+        offer = self._offer(match, compiled)
+        person = self._recipient(match, policy, offer)
+        verdict = decide(offer, person, policy, self._clock.now, self._nights)
+        if isinstance(verdict, Send):
+            self._send(match, compiled, verdict)
+        elif isinstance(verdict, Defer):
+            self._records.decision(self._about(match, compiled), "deferred", Why.QUIET_HOURS, verdict.until_ms)
+            self._rows.put(match.key, match.row)
+            self._timers.set(match.key, verdict.until_ms, compiled.rule.priority, NOW)
+        else:
+            self.suppress(match, compiled, verdict.reason)
+
+    def _recipient(self, match: Match, policy: DeliveryPolicy, offer: Offer) -> Recipient:
+        one_id, _ = self._profiles.person(match.nodes)
+        return self._profiles.recipient(one_id, policy, [route.channel for route in offer.routes])
+
+    def _offer(self, match: Match, compiled: Compiled) -> Offer:
+        send = compiled.rule.send
+        nodes = self._profiles.members(self._profiles.person(match.nodes)[0])
+        ends = (self._profiles.doings.last(nodes, doing) for doing in send.exit_on)
+        routes = [Route(channel.channel, channel.to, channel.scope) for channel in send.channels]
+        return Offer(
+            rule=match.rule,
+            expires_ms=match.due_ms + send.expires_after,
+            routes=[route for route in routes if route.channel not in match.tried],
+            at_hand=match.nodes,
+            exited=any(last is not None and last >= match.anchor_ms for last in ends),
+            matched_before=send.re_entry != ALWAYS and self._matched_before(match, nodes, send.re_entry),
+            cool_down_ms=send.cool_down or 0,
+            cheapest=send.choose == "cheapest",
+            disturbs=send.quiet_hours == "policy",
+            control_percent=send.control_percent,
+        )
+
+    def _matched_before(self, match: Match, nodes: Sequence[str], within_ms: int) -> bool:
+        earlier = self._profiles.entries.before(nodes, match.rule, match.number)
+        return any(within_ms == ONCE or match.due_ms < entry.due_ms + within_ms for entry in earlier)
+
+    def suppress(self, match: Match, compiled: Compiled, reason: Why, more: tuple[str, ...] = ()) -> None:
+        """It is not sent, or not any more."""
+        about = self._about(match, compiled, more)
+        policy = self.policies.of(match.tenant)
+        share = arm(about.one_id, match.rule, policy, compiled.rule.send.control_percent)
+        self._records.decision(about._replace(arm=share), "suppressed", reason)
+        if match.tried:
+            self._keep(replace(match, stage=Stage.OVER), compiled)
+        else:
+            self._rows.drop(match.key)
+
+    def _send(self, match: Match, compiled: Compiled, verdict: Send) -> None:
+        about = self._about(match, compiled)
+        node, channel = verdict.address.node, verdict.route.channel
+        self._records.trigger(about, verdict.route, verdict.address)
+        self._records.decision(about, "sent", Why.MATCHED)
+        trigger_id = match.trigger_id(about.attempt)
+        self._profiles.sends.add(node, Sent(self._clock.now, match.rule, channel, trigger_id, match.key))
+        self._sent.put(trigger_id, (match.key, node, channel))
+        self._keep(replace(match, stage=Stage.SENT, tried=(*match.tried, channel), sent_to=node), compiled)
+
+    def _keep(self, match: Match, compiled: Compiled) -> None:
+        """Keeps a match that was sent until nothing more can come of it."""
+        self._rows.put(match.key, match.row)
+        self._timers.set(match.key, max(match.due_ms, self._clock.now) + REMEMBER_MS, 0, compiled.group)
+
+    def forget(self, match: Match) -> None:
+        """Nothing more can come of it."""
+        for attempt in range(len(match.tried)):
+            self._sent.drop(match.trigger_id(attempt))
+        self._rows.drop(match.key)
+
+    # What comes back
+
+    def ended_late(self, match: Match, compiled: Compiled, event_id: str, in_time: bool) -> None:
+        """What it waited for came after it was sent: in time, so it should not have been; or as its conversion."""
+        if in_time and match.sent:
+            about = self._about_sent(match, compiled, event_id)
+            self._records.revocation(about, Why.ENDED_IN_TIME)
+            self._records.decision(about, "revoked", Why.ENDED_IN_TIME)
+            self._rows.put(match.key, replace(match, stage=Stage.OVER).row)
+        elif not in_time:
+            self.converted(match, compiled, event_id)
+
+    def converted(self, match: Match, compiled: Compiled, event_id: str) -> None:
+        """The person did what it was for."""
+        if match.stage is Stage.SENT:
+            self._records.decision(self._about_sent(match, compiled, event_id), "converted", Why.ENDED_AFTER_SEND)
+            self._rows.put(match.key, replace(match, stage=Stage.CONVERTED).row)
+
+    def exits(self, rules: Sequence[Compiled], nodes: tuple[str, ...], event_id: str, time_ms: int) -> None:
+        """The person did what ends these rules: of each match that was sent, and began before, the conversion."""
+        sends = self._profiles.sends.of(self._profiles.members(self._profiles.person(nodes)[0]))
+        for compiled in rules:
+            for key in dict.fromkeys(sent.match for sent in sends if sent.rule == compiled.rule.rule):
+                match = self.get(key)
+                if match is not None and match.anchor_ms <= time_ms:
+                    self.converted(match, compiled, event_id)
+
+    def receipt(self, record: Mapping[str, Any]) -> str | None:
+        """Takes a report on a trigger; the node that it was sent to, None where it is not known any more."""
+        key, node, channel = self._sent.get(record["trigger_id"], ("", "", ""))
+        match = self.get(key)
+        if match is None or match.tenant != record["tenant"]:
+            return None
+        if record["status"] == "failed":
+            self._failed(match, record["trigger_id"])
+        elif record["status"] == "unsubscribed":
+            self._profiles.consents.say(node, channel, record["time"], given=False)
+        return str(node)
+
+    def _failed(self, match: Match, trigger_id: str) -> None:
+        """It was not sent after all: it counts nowhere, and the next channel is tried."""
+        compiled = self._book.rule(match.tenant, match.rule)
+        if compiled is None or trigger_id != match.trigger_id(len(match.tried) - 1) or match.stage is not Stage.SENT:
+            return
+        self._profiles.sends.take_back(match.sent_to, trigger_id)
+        again = replace(match, stage=Stage.WAITING)
+        if any(channel.channel not in match.tried for channel in compiled.rule.send.channels):
+            self._rows.put(match.key, again.row)
+            self._timers.set(match.key, self._clock.now, compiled.rule.priority, NOW)
+        else:
+            self.suppress(again, compiled, Why.FAILED)
+
+    # Merges
+
+    def merged(self, one_id: str, groups: Sequence[Sequence[str]], event_id: str) -> None:
+        """Persons with these nodes became one: says where what they had got adds up to more than is allowed."""
+        got = [self._profiles.sends.of(nodes) for nodes in groups]
+        if sum(map(bool, got)) < 2:
+            return
+        tenant = parts_of(groups[0][0])[0]
+        policy = self.policies.of(tenant)
+        person = self._profiles.recipient(one_id, policy, ())
+        limits = [(None, policy.counted), *((name, spec.counted) for name, spec in sorted(policy.channels.items()))]
+        told: set[str] = set()
+        for channel, caps in limits:
+            counted = [[sent for sent in sends if channel in (None, sent.channel)] for sends in got]
+            times = [[sent.time_ms for sent in sends] for sends in counted]
+            if exceeded(caps, times, self._clock.now, person.zone):
+                newest = max(sent for sends in counted for sent in sends)
+                if newest.trigger_id not in told:
+                    told.add(newest.trigger_id)
+                    self._note_exceeded(newest, one_id, event_id)
+
+    def _note_exceeded(self, newest: Sent, one_id: str, event_id: str) -> None:
+        match = self.get(newest.match)
+        compiled = None if match is None else self._book.rule(match.tenant, match.rule)
+        if match is not None and compiled is not None:
+            about = self._about_sent(match, compiled, event_id)._replace(one_id=one_id)
+            self._records.decision(about, "noted", Why.CAP_EXCEEDED_BY_MERGE)
+
+    def _about(self, match: Match, compiled: Compiled, more: tuple[str, ...] = ()) -> About:
+        one_id, node_id = self._profiles.person(match.nodes)
+        return About(match, compiled.rule, one_id, node_id, self._clock.now, len(match.tried), more=more)
+
+    def _about_sent(self, match: Match, compiled: Compiled, event_id: str) -> About:
+        return self._about(match, compiled, (event_id,))._replace(attempt=len(match.tried) - 1)

@@ -1,0 +1,165 @@
+"""What a run left behind, beside what an undisturbed run over the same journal gives.
+
+In: the topics as a consumer of committed records reads them, ClickHouse, the traffic's truth. Out: differences.
+Never: a filter: every record and every row there is counted.
+
+The undisturbed run is the pure fold of the journal, with its resolved frames written once to a fresh embedded database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import msgpack
+from confluent_kafka import Consumer, TopicPartition
+
+from bench.traffic import Truth
+from schemas.codec import decode_one, encode
+from schemas.frames import encode_resolved
+from schemas.registry import LocalRegistry
+from sinks.embedded import EmbeddedSink
+from sinks.migrations import runner
+from sinks.sink import Database
+from sinks.urls import open_sink
+from sinks.writer import BlockWriter
+from streams.backtest import Shards
+from streams.engine import Outputs
+from streams.journal.frame import decode_frame
+from streams.journal.tables import Change
+from streams.settings import Settings
+from streams.topics import CHANGELOG, CHANGES, COUPON, DEADLETTER, DECISIONS, JOURNAL, RESOLVED, REVOKED
+from streams.worker.clients import Record, consumer_config, read
+from streams.worker.config import engine_config
+from streams.worker.state.restore import restore
+from streams.worker.state.store import MemoryStore
+
+PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES, DEADLETTER)
+_CUT_BY_BLOCK = {"sink_blocks", "migrations", "touchpoint_minute_parts"}
+"""Tables whose rows depend on how frames fell into blocks; the roll-up over the parts does not."""
+
+_TOO_LATE = {"expired", "ended_before_send"}
+_REGISTRY = LocalRegistry()
+Differences = dict[str, tuple[int, int]]
+"""By what differs: how many are missing, how many too many."""
+
+
+@dataclass
+class Aftermath:
+    """`folder` is for the undisturbed run's database."""
+
+    settings: Settings
+    folder: Path
+    _topics: dict[str, list[Record]] = field(default_factory=dict)
+
+    def topic(self, name: str) -> list[Record]:
+        """Every committed record of the topic; read once."""
+        if name not in self._topics:
+            starts = dict.fromkeys(range(self.settings.kafka.shards), 0)
+            self._topics[name] = list(read(self.settings, name, starts))
+        return self._topics[name]
+
+    @cached_property
+    def shards(self) -> Shards:
+        """The engines of the undisturbed run, as they are at its end."""
+        return Shards(engine_config(self.settings))
+
+    @cached_property
+    def outputs(self) -> list[tuple[int, int, Outputs]]:
+        """Shard, journal offset and what the undisturbed run makes of it."""
+        journal = self.topic(JOURNAL)
+        return [
+            (r.partition, r.offset, self.shards.step(r.partition, r.offset, decode_frame(r.value))) for r in journal
+        ]
+
+    def public(self) -> Differences:
+        """Public topics: records by key and bytes."""
+        return {name: _difference(self._folded(name), self._found(name)) for name in PUBLIC}
+
+    def _folded(self, topic: str) -> Counter[Any]:
+        return Counter(
+            (key.encode(errors="surrogateescape") or None, encode(subject, record, _REGISTRY.id_of(subject)))
+            for _, _, outputs in self.outputs
+            for to, key, subject, record in outputs.public
+            if to == topic
+        )
+
+    def _found(self, topic: str) -> Counter[Any]:
+        return Counter((record.key, record.value) for record in self.topic(topic))
+
+    def resolved_in_order(self) -> bool:
+        """Whether each journal frame has its one resolved frame, in order and to the byte."""
+        folded = sorted((shard, offset, encode_resolved(outputs.resolved)) for shard, offset, outputs in self.outputs)
+        return [value for _, _, value in folded] == [record.value for record in sorted(self.topic(RESOLVED))]
+
+    def coupons(self, truth: Truth) -> tuple[int, int]:
+        """Orders that lack the coupon which is due to them by the truth of the traffic, and coupons too many.
+
+        An outage is hours of simulated time. So what stands at the end is compared (a payment in time that came after
+        the firing revokes, before a delayed firing it prevents), and an order may lack its coupon if a decision says
+        that the firing came too late: after the payment, or after the expiry.
+        """
+        sent, revoked, decisions = (self._decoded(topic) for topic in (COUPON, REVOKED, DECISIONS))
+        too_late = {_order(decision) for decision in decisions if decision["reason"] in _TOO_LATE}
+        due = truth.fires.keys() - truth.revoked - too_late
+        return _difference(Counter(due), standing(sent, revoked))
+
+    def _decoded(self, topic: str) -> list[dict[str, Any]]:
+        return [decode_one(record.value, _REGISTRY) for record in self.topic(topic)]
+
+    def state(self) -> dict[int, bool]:
+        """By shard: whether another host restores the state of the undisturbed run."""
+        return {shard: self._restored(shard) == _kept(engine.tables.rows()) for shard, engine in self._engines()}
+
+    def _engines(self) -> list[tuple[int, Any]]:
+        assert self.outputs  # folding makes them
+        return sorted(self.shards.engines.items())
+
+    def _restored(self, shard: int) -> list[Change]:
+        consumer = Consumer(consumer_config(self.settings.kafka, "another-host", enable_partition_eof=True))
+        return list(restore(MemoryStore(), consumer, TopicPartition(CHANGELOG, shard), Event())[0].rows())
+
+    def facts(self) -> Differences:
+        """Tables and views of ClickHouse: rows, less the numbers of their blocks."""
+        with closing(open_sink(self.settings.sink_url)) as found:
+            return {name: _difference(rows, _rows(found, name)) for name, rows in self.undisturbed.items()}
+
+    @cached_property
+    def undisturbed(self) -> dict[str, Counter[Any]]:
+        """The rows of the undisturbed run by table and view."""
+        with closing(EmbeddedSink(self.folder / "undisturbed")) as database:
+            runner.apply(database)
+            for shard, _ in self._engines():
+                frames = [outputs.resolved for of, _, outputs in self.outputs if of == shard]
+                BlockWriter(database, shard).write(frames)
+            names = [str(row[0]) for row in database.query("SHOW TABLES FROM siyu").rows]
+            return {name: _rows(database, name) for name in names if name not in _CUT_BY_BLOCK}
+
+
+def _rows(database: Database, table: str) -> Counter[Any]:
+    columns = [row[0] for row in database.query(f"DESCRIBE TABLE siyu.{table}").rows if row[0] != "block"]
+    return Counter(map(repr, database.query(f"SELECT {', '.join(columns)} FROM siyu.{table}").rows))
+
+
+def _kept(rows: Any) -> list[Change]:
+    """Rows as a store gives them back."""
+    return [Change(*msgpack.unpackb(msgpack.packb(tuple(change)), use_list=False)) for change in rows]
+
+
+def _difference(wanted: Counter[Any], found: Counter[Any]) -> tuple[int, int]:
+    return (wanted - found).total(), (found - wanted).total()
+
+
+def standing(records: Any, revoked: Any) -> Counter[tuple[str, str]]:
+    """Coupons that stand at the end, by order: those that were sent and not revoked."""
+    return Counter(map(_order, records)) - Counter(map(_order, revoked))
+
+
+def _order(record: Mapping[str, Any]) -> tuple[str, str]:
+    return record["tenant"], record["business_key"]

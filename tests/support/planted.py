@@ -1,0 +1,49 @@
+"""Faults planted in our own code: for chosen events and timers it does its work, and then raises.
+
+In: which. Out: a context in which it does so. Never: a fault that depends on anything but what the code was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from streams.engage.match import Match
+from streams.engage.sending import Sending
+from streams.identity.persons import Evidence, Node, Persons
+from streams.rules.book import Compiled
+
+
+class Planted(RuntimeError):
+    """Its text holds what must not get out."""
+
+
+@contextmanager
+def bad_events(is_bad: Callable[[str], bool]) -> Iterator[None]:
+    """Resolving the ids of an event raises after it was done, for these event ids (and ids of commands)."""
+    resolve = Persons.resolve
+
+    def raising(self: Persons, nodes: Sequence[str], evidence: Evidence) -> Node:
+        found = resolve(self, nodes, evidence)
+        if is_bad(evidence.event_id):
+            raise Planted(f"{nodes}")
+        return found
+
+    with patch.object(Persons, "resolve", raising):
+        yield
+
+
+@contextmanager
+def bad_timers(is_bad: Callable[[Sequence[str]], bool]) -> Iterator[None]:
+    """Deciding about a delivery raises, for these nodes of the person."""
+
+    decide = Sending.decide
+
+    def raising(self: Sending, match: Match, compiled: Compiled) -> None:
+        if is_bad(match.nodes):
+            raise Planted(f"{match.nodes}")
+        decide(self, match, compiled)
+
+    with patch.object(Sending, "decide", raising):
+        yield

@@ -1,0 +1,134 @@
+"""What rules over a history match, found by trying everything, after each event anew.
+
+In: events in the order in which they came. Out: what has matched, in order. Never: code of `streams`; a short cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, product
+
+from tests.support.frames import Ev
+
+Ids = tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A rule: its kind, event types by step, threshold (of an interval: the least time) and time in milliseconds."""
+
+    name: str
+    kind: str
+    types: tuple[str, ...]
+    at_least: int
+    within: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A match: when it was found (the number of the event), when it became true, by which events."""
+
+    at: int
+    due: int
+    rule: str
+    cause: tuple[str, ...]
+
+
+@dataclass
+class Search:
+    """Goes through the events; `marked` is what has matched: rule, id of the person, time."""
+
+    rules: Sequence[Asked]
+    events: Sequence[Ev]
+    hits: list[Hit] = field(default_factory=list)
+    marked: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def run(self) -> list[Hit]:
+        """All hits, in the order in which they are decided."""
+        for at in range(len(self.events)):
+            found = [hit for rule in self.rules for hit in self._new(rule, at)]
+            self.hits += sorted(found, key=lambda hit: (hit.due, hit.rule, hit.cause[-1]))
+        return self.hits
+
+    def _persons(self, at: int) -> list[set[str]]:
+        persons: list[set[str]] = []
+        for event in self.events[: at + 1]:
+            ids = {"|".join(one) for one in event.ids}
+            joined = [person for person in persons if person & ids]
+            persons = [person for person in persons if not person & ids] + [ids.union(*joined)]
+        return persons
+
+    def _new(self, rule: Asked, at: int) -> Iterator[Hit]:
+        ids = {"|".join(one) for one in self.events[at].ids}
+        person = next(person for person in self._persons(at) if person & ids)
+        seen = [one for one in self.events[: at + 1] if {"|".join(i) for i in one.ids} & person]
+        theirs = sorted((one for one in seen if one.type in rule.types), key=lambda one: (_time(one), one.id))
+        while (found := self._first(rule, theirs, person)) is not None:
+            anchor, due, cause, mark = found
+            self.marked.append((rule.name, "|".join(anchor.ids[0]), mark))
+            yield Hit(at, due, rule.name, tuple(one.id for one in cause))
+
+    def _first(self, rule: Asked, theirs: list[Ev], person: set[str]) -> tuple[Ev, int, list[Ev], int] | None:
+        marks = [time for name, of, time in self.marked if name == rule.name and of in person]
+        ways = {"sequence": _sequence, "interval": _interval}
+        return ways.get(rule.kind, _crossing)(rule, theirs, marks)
+
+
+def _time(event: Ev) -> int:
+    return event.at if event.time is None else event.time
+
+
+def _sequence(rule: Asked, theirs: list[Ev], marks: list[int]) -> tuple[Ev, int, list[Ev], int] | None:
+    last = max(marks, default=-1)
+    steps = [[one for one in theirs if one.type == kind and _time(one) > last] for kind in rule.types]
+    chains = [
+        chain
+        for chain in product(*steps)
+        if all(_time(a) <= _time(b) for a, b in pairwise(chain)) and _time(chain[-1]) - _time(chain[0]) <= rule.within
+    ]
+    if not chains:
+        return None
+    best = min(
+        chains, key=lambda chain: (_time(chain[-1]), chain[-1].id, -_time(chain[0]), [(_time(x), x.id) for x in chain])
+    )
+    return best[0], _time(best[-1]), list(best), _time(best[-1])
+
+
+def _interval(rule: Asked, theirs: list[Ev], marks: list[int]) -> tuple[Ev, int, list[Ev], int] | None:
+    since = [one for one in theirs if one.type == rule.types[0]]
+    until = [one for one in theirs if one.type == rule.types[1]]
+    for end in until:
+        before = [one for one in since if _time(one) <= _time(end)]
+        if not before:
+            continue
+        nearest = max(_time(one) for one in before)
+        begin = next(one for one in before if _time(one) == nearest)
+        earlier = [one for one in until if (_time(one), one.id) < (_time(end), end.id) and _time(one) >= nearest]
+        fits = rule.at_least <= _time(end) - nearest <= rule.within
+        if fits and not earlier and nearest not in marks:
+            return begin, _time(end), [begin, end], nearest
+    return None
+
+
+def _crossing(rule: Asked, theirs: list[Ev], marks: list[int]) -> tuple[Ev, int, list[Ev], int] | None:
+    def inside(time: int) -> list[Ev]:
+        return [one for one in theirs if time - rule.within < _time(one) <= time]
+
+    def high(time: int) -> bool:
+        there = inside(time)
+        value = {
+            "count": len(there),
+            "sum": sum(one.fen or 0 for one in there),
+            "distinct": len({one.item for one in there}),
+        }[rule.kind]
+        return value >= rule.at_least
+
+    for one in theirs:
+        start = _time(one)
+        if high(start) and not high(start - 1):
+            falls = [_time(other) + rule.within for other in theirs if _time(other) + rule.within > start]
+            end = min(time for time in falls if not high(time))
+            if not any(start <= mark < end for mark in marks):
+                return one, start, inside(start)[-20:], start
+    return None
