@@ -130,7 +130,12 @@ _STATE = (
 _SINK = (
     Metric("siyu_sink_rows_total", "counter", "Rows inserted.", ("table",)),
     Metric("siyu_sink_batches_total", "counter", "Blocks inserted.", ("table",)),
-    Metric("siyu_sink_retries_total", "counter", "Tries that failed since ClickHouse took nothing, by what was wrong.", ("reason",)),
+    Metric(
+        "siyu_sink_retries_total",
+        "counter",
+        "Tries that failed since ClickHouse took nothing, by what was wrong.",
+        ("reason",),
+    ),
     Metric("siyu_sink_seconds", "histogram", "Time that one block took.", (), FAST, "seconds"),
     Metric(
         "siyu_sink_available",

@@ -41,6 +41,7 @@ class WriteFacts:
         database: Sink,
         lock: threading.Lock,
         telemetry: Telemetry,
+        *,
         pause_s: float = _PAUSE_S,
     ) -> None:
         self._shard = shard
