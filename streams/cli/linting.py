@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from streams.delivery.policy import CapSpec, DeliveryPolicy, Quiet, parse_policy
+from streams.documents import InvalidDocument
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
-from streams.rules.spec import Channel, InvalidRule, Rule, Send
+from streams.rules.spec import Channel, Rule, Send
 
 Place = tuple[str | int, ...]
 
-_MODELS: dict[Place, type[BaseModel]] = {
+Models = dict[Place, type[BaseModel]]
+T = TypeVar("T")
+
+_MODELS: Models = {
     (): Rule,
     ("when",): When,
     ("when", "absence"): Absence,
@@ -49,17 +54,26 @@ class Fault(NamedTuple):
 
 def lint(text: str, known: Known = USUAL) -> Compiled | list[Fault]:
     """The rule of this text, or what is wrong with it."""
+    return _linted(text, lambda given: compile_rule(given, known), _MODELS)
+
+
+def lint_delivery(text: str) -> DeliveryPolicy | list[Fault]:
+    """The delivery policy of this text, or what is wrong with it."""
+    return _linted(text, parse_policy, {(): DeliveryPolicy, ("quiet_hours",): Quiet, ("caps",): CapSpec})
+
+
+def _linted(text: str, take: Callable[[str], T], models: Models) -> T | list[Fault]:
     node = _composed(text)
     if isinstance(node, Fault):
         return [node]
     twice = list(_repeated(node))
     try:
-        compiled = compile_rule(text, known)
-    except InvalidRule as error:
-        return sorted({*twice, *_faults(error, node)})
+        taken = take(text)
+    except InvalidDocument as error:
+        return sorted({*twice, *_faults(error, node, models)})
     except (ValueError, TypeError, RecursionError) as error:
         return [Fault(1, f"not YAML that can be read: {' '.join(str(error).split())}")]
-    return sorted(twice) if twice else compiled
+    return sorted(twice) if twice else taken
 
 
 def _composed(text: str) -> yaml.Node | Fault | None:
@@ -87,11 +101,11 @@ def _repeated(node: yaml.Node | None) -> Iterator[Fault]:
             yield from _repeated(value)
 
 
-def _faults(error: InvalidRule, node: yaml.Node | None) -> list[Fault]:
+def _faults(error: InvalidDocument, node: yaml.Node | None, models: Models) -> list[Fault]:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         problems = [problem for problem in cause.errors() if not _follows(problem, cause.errors())]
-        return [_fault(problem, node) for problem in problems]
+        return [_fault(problem, node, models) for problem in problems]
     place, sentence = _placed(str(error))
     return [Fault(line_of(node, place), sentence)]
 
@@ -110,11 +124,11 @@ def _placed(message: str) -> tuple[Place, str]:
     return tuple(int(name) if name.isdigit() else name for name in names), message
 
 
-def _fault(problem: Any, node: yaml.Node | None) -> Fault:
+def _fault(problem: Any, node: yaml.Node | None, models: Models) -> Fault:
     place: Place = problem["loc"]
     line = line_of(node, place)
     name = ".".join(str(part) for part in place) or "the document"
-    return Fault(line, f"{name} {_sentence(problem, place)}")
+    return Fault(line, f"{name} {_sentence(problem, place, models)}")
 
 
 _SAID = {
@@ -130,9 +144,9 @@ _SAID = {
 """By pydantic's type of an error, with what its context may fill in."""
 
 
-def _sentence(problem: Any, place: Place) -> str:
+def _sentence(problem: Any, place: Place, models: Models) -> str:
     if problem["type"] == "extra_forbidden":
-        return f"is not known here{_advice(place)}"
+        return f"is not known here{_advice(place, models)}"
     said = _SAID.get(problem["type"])
     if said is not None:
         return said.format(**problem.get("ctx", {}))
@@ -140,9 +154,9 @@ def _sentence(problem: Any, place: Place) -> str:
     return f"is not right: {message[0].lower()}{message[1:]}"
 
 
-def _advice(place: Place) -> str:
+def _advice(place: Place, models: Models) -> str:
     around = tuple(part for part in place[:-1] if not isinstance(part, int))
-    model = _MODELS.get(around)
+    model = models.get(around)
     known = list(model.model_fields) if model is not None else []
     close = difflib.get_close_matches(str(place[-1]), known, 1)
     if close:

@@ -35,6 +35,7 @@ COMMANDS = (
     "backtest",
     "query",
     "rules",
+    "delivery",
     "deadletters",
     "journal",
     "migrate",
