@@ -37,6 +37,7 @@ COMMANDS = (
     "rules",
     "deadletters",
     "journal",
+    "replay",
     "migrate",
     "doctor",
 )

@@ -106,16 +106,11 @@ class WriteFacts:
         self._telemetry.observe("siyu_sink_seconds", seconds)
 
     def _until_available(self, work: Callable[[], T]) -> T:
-        while not self._stopping.is_set():
-            try:
-                with self._lock:
-                    done = work()
-                self._waiting.over()
-                return done
-            except SinkUnavailable as unavailable:
-                self._waiting.on(unavailable)
-                self._stopping.wait(self._pause_s)
-        raise Abandoned
+        def alone() -> T:
+            with self._lock:
+                return work()
+
+        return until_available(alone, self._waiting, self._stopping, self._pause_s)
 
     def stop(self) -> None:
         """Gives up waiting for the sink."""
@@ -127,10 +122,23 @@ class WriteFacts:
             self._telemetry.forget(name, shard=self._shard)
 
 
+def until_available(work: Callable[[], T], waiting: Waiting, stopping: threading.Event, pause_s: float = _PAUSE_S) -> T:
+    """What the work gives, as soon as the sink takes it. Raises Abandoned when it is to stop."""
+    while not stopping.is_set():
+        try:
+            done = work()
+            waiting.over()
+            return done
+        except SinkUnavailable as unavailable:
+            waiting.on(unavailable)
+            stopping.wait(pause_s)
+    raise Abandoned
+
+
 class Waiting:
     """What operators see of a sink that takes nothing: a gauge with the reason, and a line when something changes."""
 
-    def __init__(self, shard: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, shard: int | str, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         self._shard = shard
         self._telemetry = telemetry
         self._clock = clock
@@ -150,13 +158,13 @@ class Waiting:
         self._told = now
         self._show(0, unavailable.why)
         numbers = (unavailable.why, self._tries, now - self._since)
-        log.warning("shard %d waits for the sink (%s, try %d after %.0f s): %s", self._shard, *numbers, unavailable)
+        log.warning("shard %s waits for the sink (%s, try %d after %.0f s): %s", self._shard, *numbers, unavailable)
 
     def over(self) -> None:
         """The sink took it."""
         if self._why:
             waited_s = self._clock() - self._since
-            log.warning("shard %d: the sink is back, after %.0f s and %d tries", self._shard, waited_s, self._tries)
+            log.warning("shard %s: the sink is back, after %.0f s and %d tries", self._shard, waited_s, self._tries)
         if self._why != "":
             self._show(1, "")
 

@@ -13,13 +13,16 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.settings import Settings
 from streams.topics import JOURNAL, RESOLVED
 from streams.worker.clients import registry_of
-from streams.worker.lane import EXIT_FAULT, Batching
+from streams.worker.lane import EXIT_FAULT, Abandoned, Batching
 from streams.worker.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sinks.sink import Database
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,6 @@ def _engine(settings: Settings, telemetry: Telemetry) -> int:
 
 
 def _sink(settings: Settings, telemetry: Telemetry) -> int:
-    from sinks.migrations import runner  # noqa: PLC0415
     from sinks.serve import query_server  # noqa: PLC0415
     from sinks.urls import open_sink  # noqa: PLC0415
     from streams.worker.app import Frames, frame_app  # noqa: PLC0415
@@ -78,19 +80,45 @@ def _sink(settings: Settings, telemetry: Telemetry) -> int:
     with ExitStack() as stack:
         database = open_sink(settings.sink_url, password)
         stack.callback(database.close)
-        runner.apply(database)
+        if not _prepared(database, telemetry):
+            return 0
         if settings.sink_url.startswith("chdb:"):
             from sinks.embedded import EmbeddedSink  # noqa: PLC0415
+            from streams.worker.asked import Replays  # noqa: PLC0415
 
             reader = EmbeddedSink(settings.sink_url.removeprefix("chdb://"), read_only=True)
             stack.callback(reader.close)
-            stack.enter_context(query_server(reader, settings.query_socket))
+            replays = Replays(settings, database.at(database.name), lock)
+            stack.callback(replays.close)
+            stack.enter_context(query_server(reader, settings.query_socket, {"replay": replays}))
         batching = Batching(settings.sink.block_ms / 1000, settings.sink.block_bytes, queue=256)
 
         def work(shard: int) -> WriteFacts:
             return WriteFacts(shard, settings, database, lock, telemetry)
 
         return _run_faust(frame_app("siyu-sink", settings, Frames(RESOLVED, work, batching), telemetry))
+
+
+def _prepared(database: Database, telemetry: Telemetry) -> bool:
+    """Whether the tables are as they should be, as soon as ClickHouse is there; not when it is to end before."""
+    from sinks import swap  # noqa: PLC0415
+    from sinks.migrations import runner  # noqa: PLC0415
+    from streams.worker.facts import Waiting, until_available  # noqa: PLC0415
+
+    stop = threading.Event()
+    usual = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    waiting = Waiting("every", telemetry)
+    try:
+        if until_available(lambda: swap.finish(database), waiting, stop):
+            log.warning("a swap of rebuilt tables had been cut off; it is finished now")
+        until_available(lambda: runner.apply(database), waiting, stop)
+    except Abandoned:
+        return False
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+    telemetry.forget("siyu_sink_available", shard="every")
+    return True
 
 
 def _run_faust(app: Any) -> int:
