@@ -78,7 +78,7 @@ class Entry:
 
 def rows_text(tables: Mapping[str, pa.RecordBatch]) -> str:
     """`Entry.rows` of these batches."""
-    return json.dumps({name: batch.num_rows for name, batch in sorted(tables.items())})
+    return json.dumps({name: batch.num_rows for name, batch in sorted(tables.items())}, separators=(",", ":"))
 
 
 def append(sink: Sink, entry: Entry, after: int, label: str) -> bool:

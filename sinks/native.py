@@ -75,9 +75,9 @@ class NativeSink:
         """See `Database.at`."""
         return NativeSink(self._address, name)
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, label: str = "") -> None:
         """See `Database.execute`."""
-        self._run(sql)
+        self._run(sql, label)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See `Database.query`."""

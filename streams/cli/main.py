@@ -38,6 +38,7 @@ COMMANDS = (
     "delivery",
     "deadletters",
     "journal",
+    "replay",
     "migrate",
     "doctor",
 )

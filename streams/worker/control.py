@@ -132,6 +132,12 @@ def first_offsets(settings: Settings, topics: Sequence[str]) -> dict[tuple[str, 
     return _offsets(settings, topics, _OFFSETS.earliest())
 
 
+def offsets_since(settings: Settings, topic: str, time_ms: int) -> dict[int, int]:
+    """The first offset of each partition whose record is not older than this; -1 where none is. BrokerUnavailable."""
+    found = _offsets(settings, [topic], _OFFSETS.for_timestamp(time_ms))
+    return {partition: offset for (_, partition), offset in found.items()}
+
+
 def journal_ends(settings: Settings) -> dict[int, int]:
     """An offset by shard at or below the journal's end, to `await_control` from. Raises BrokerUnavailable.
 

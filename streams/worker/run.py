@@ -131,10 +131,13 @@ def _sink(process: Process) -> int:
         database = migrate(opened, process.health)
         if settings.sink_url.startswith("chdb:"):
             from sinks.embedded import EmbeddedSink  # noqa: PLC0415
+            from streams.worker.asked import Replays  # noqa: PLC0415
 
             reader = EmbeddedSink(settings.sink_url.removeprefix("chdb://"), read_only=True)
             stack.callback(reader.close)
-            stack.enter_context(query_server(reader, settings.query_socket))
+            replays = Replays(settings, database.at(database.name), lock)
+            stack.callback(replays.close)
+            stack.enter_context(query_server(reader, settings.query_socket, {"replay": replays}))
         batching = Batching(settings.sink.block_ms / 1000, settings.sink.block_bytes)
 
         def work(shard: int) -> WriteFacts:
