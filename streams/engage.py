@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from schemas.masking import masked
 from streams.delivery.channels import Address, Route
 from streams.delivery.decide import Offer, Send, Why, decide
-from streams.identity.persons import NOBODY, Persons, parts_of
+from streams.identity.nodes import NOBODY, parts_of
+from streams.identity.persons import Persons
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.rules.absence import Instance, Seen, Verdict, from_row, to_row
@@ -143,7 +144,7 @@ class Engage:
         person = self._persons.node(nodes[0]) if nodes else NOBODY
         return [
             Address(node, *parts_of(node)[1:], self._persons.node(node).seq)
-            for node in self._persons.members(person.one_id)
+            for node in self._persons.addresses(person.one_id, nodes)
         ]
 
     def _trigger(self, case: Case, instance: Instance, verdict: Send) -> None:

@@ -12,9 +12,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+import yaml
+
 from streams.journal.frame import Frame, Partition
 from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, sources
-from tests.support.lines import Applied, Commanded, Declared, Event, Item, Line, RuleText, Told
+from tests.support.lines import Applied, Commanded, Declared, Event, Item, Line, PolicyText, Ruled, RuleText, Told
+from tests.support.people import KINDS
 
 SECOND = 1_000
 SHOPS = Partition("events.raw.pos", 0)
@@ -77,6 +80,8 @@ def _item(line: Item) -> Ev | Said:
         return Said(line.received, "control", sources(*(partition(name) for name in line.members)))
     if isinstance(line, Applied):
         return Said(line.received, "control", rules(line.tenant, rule_text(line.rule)))
+    if isinstance(line, Ruled):
+        return Said(line.received, "control", policies(line.tenant, policy_text(line.policy)))
     assert isinstance(line, Commanded)
     return Said(line.received, "command", _command(line))
 
@@ -86,9 +91,31 @@ def rules(tenant: str, text: str) -> dict[str, Any]:
     return {"tenant": tenant, "kind": "rules", "text": text}
 
 
+def policies(tenant: str, text: str) -> dict[str, Any]:
+    """The control that puts this merge policy in force."""
+    return {"tenant": tenant, "kind": "policy", "text": text, "time": 0}
+
+
+def policy_text(policy: PolicyText) -> str:
+    """The policy as its author would write it, each kind in full."""
+    kinds = {
+        kind: {
+            "values": policy.of(kind),
+            "hold": [policy.limit(most, within) for of, most, within in policy.hold if of == kind],
+        }
+        for kind in KINDS
+    }
+    document: dict[str, Any] = {"policy": policy.name, "version": policy.version, "kinds": kinds}
+    if policy.blocked:
+        document["blocked"] = [{"values": list(policy.blocked)}]
+    if policy.shop:
+        document["hashed_phones"] = [{"scope": policy.shop, "algorithm": "sha256", "salt": policy.salt}]
+    return yaml.safe_dump(document)
+
+
 def _command(line: Commanded) -> dict[str, Any]:
     a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
-    return {"tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received}
+    return {"tenant": line.tenant, "kind": line.kind, "a": a, "b": b, "time": line.received}
 
 
 def rule_text(rule: RuleText) -> str:

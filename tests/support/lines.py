@@ -5,6 +5,7 @@ In: nothing. Out: types. Never: code of `streams`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Id = tuple[str, str, str]
@@ -25,6 +26,31 @@ class RuleText:
     waits_for: tuple[str, ...] = ()
     priority: int = 100
     after: str = "order_submitted"
+
+
+@dataclass(frozen=True)
+class PolicyText:
+    """A merge policy as far as the oracle needs it: `hold` is (kind, values, within ms; 0: ever)."""
+
+    name: str
+    version: int = 1
+    values: tuple[tuple[str, str], ...] = ()
+    hold: tuple[tuple[str, int, int], ...] = ()
+    blocked: tuple[str, ...] = ()
+    shop: str = ""
+    salt: str = ""
+
+    def of(self, kind: str) -> str:
+        """exclusive, shareable or weak."""
+        return dict(self.values).get(kind, "exclusive")
+
+    def knows(self, person: Iterable[tuple[str, ...]]) -> bool:
+        """Whether one of these ids makes its person a known one."""
+        return any(self.of(node[1]) == "exclusive" for node in person)
+
+    def limit(self, most: int, within: int) -> str:
+        """A limit as the author writes it."""
+        return f"{most} per {within // 1_000}s" if within else f"{most} ever"
 
 
 @dataclass(frozen=True)
@@ -66,10 +92,19 @@ class Applied(Item):
 
 @dataclass(frozen=True)
 class Commanded(Item):
-    """An operator linked two ids."""
+    """An operator linked two ids, or unlinked them."""
 
     tenant: str
     ids: tuple[Id, Id]
+    kind: str = "link"
+
+
+@dataclass(frozen=True)
+class Ruled(Item):
+    """This merge policy is in force for the tenant from now on."""
+
+    tenant: str
+    policy: PolicyText
 
 
 @dataclass(frozen=True)

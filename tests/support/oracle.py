@@ -14,16 +14,8 @@ from itertools import accumulate
 
 import networkx as nx
 
-from tests.support.lines import Applied, Commanded, Declared, Event, Id, Line, RuleText, Told
-
-KINDS = (
-    *("uid", "unionid", "external_userid", "phone", "email"),
-    *("member_card", "marketplace_id", "openid", "device_id", "cookie"),
-)
-BLOCKED = {"", "0", "00000000", "000-000", "-1", "1", "null", "None", "'anonymous'", '"test"', "undefined"}
-
-Node = tuple[str, str, str, str]
-
+from tests.support.lines import Applied, Commanded, Declared, Event, Id, Line, PolicyText, Ruled, RuleText, Told
+from tests.support.people import USUAL, Node, People
 
 Seen = tuple[int, int]  # event time, position in the journal
 
@@ -65,6 +57,7 @@ class Oracle:
         self.lines = [step for line in journal for step in _steps(line)]
         self._ends = list(accumulate(len(_steps(line)) for line in journal))
         self._salt = salt
+        self._people: dict[int, People] = {}
         self._clocks: dict[tuple[str, ...], list[int]] = {}
 
     def after(self, line: int) -> int:
@@ -117,35 +110,76 @@ class Oracle:
                 found.setdefault((line.tenant, line.id), (at, line))
         return sorted(found.values(), key=lambda pair: pair[0])
 
-    def _together(self, at: int) -> Iterator[list[Node]]:
-        """The usable ids of each accepted event and command up to a position, the strongest first."""
-        accepted = {position for position, _ in self.accepted}
+    @cached_property
+    def _accepted_at(self) -> set[int]:
+        return {position for position, _ in self.accepted}
+
+    def cut(self, at: int) -> dict[frozenset[Node], int]:
+        """Pairs whose last command up to a position is to unlink them, and where every command for them was void."""
+        last: dict[frozenset[Node], tuple[str, int]] = {}
         for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Event) and position in accepted:
-                yield usable(line.tenant, line.ids)
-            if isinstance(line, Commanded) and len(usable(line.tenant, line.ids)) == 2:
-                yield usable(line.tenant, line.ids)  # else it is refused: it would link nobody
+            if isinstance(line, Commanded):
+                last[self._pair(position, line)] = (line.kind, position)
+        return {pair: position for pair, (kind, position) in last.items() if kind == "unlink"}
+
+    def _voided(self, at: int, upto: int, pair: frozenset[Node]) -> bool:
+        """Whether a link command at a position was undone later."""
+        later = list(enumerate(self.lines[: upto + 1]))[at + 1 :]
+        unlinks = [(n, line) for n, line in later if isinstance(line, Commanded) and line.kind == "unlink"]
+        return any(self._pair(n, line) == pair for n, line in unlinks)
+
+    def _pair(self, at: int, line: Commanded) -> frozenset[Node]:
+        """The two ids of a command, a hash as the phone that it is known to be of by then."""
+        people, policy = People(self._salt), self.policy(at, line.tenant)
+        for position, before in enumerate(self.lines[:at]):
+            if isinstance(before, Event) and position in self._accepted_at:
+                people.seen |= dict.fromkeys(people.usable(before.tenant, before.ids, policy), 0)
+            if isinstance(before, Commanded) and before.kind == "link":
+                people.seen |= dict.fromkeys(people.usable(before.tenant, before.ids, policy), 0)
+        return frozenset(node for given in line.ids for node in people.usable(line.tenant, [given], policy))
+
+    def policy(self, at: int, tenant: str) -> PolicyText:
+        """The merge policy that is in force for the tenant: its own, else everyone's, else the usual one."""
+        said = [line for line in self.lines[: at + 1] if isinstance(line, Ruled)]
+        own = [line.policy for line in said if line.tenant == tenant]
+        return (own or [line.policy for line in said if line.tenant == "*"] or [USUAL])[-1]
+
+    def people(self, at: int) -> People:
+        """Everyone after this position, by all that was said up to there."""
+        if at not in self._people:
+            people = People(self._salt, frozenset(self.cut(at)))
+            for position, line in enumerate(self.lines[: at + 1]):
+                if isinstance(line, Event) and position in self._accepted_at:
+                    policy = self.policy(position, line.tenant)
+                    people.sight(people.usable(line.tenant, line.ids, policy), line.time, policy)
+                if isinstance(line, Commanded) and line.kind == "link":
+                    self._link(people, position, at, line)
+            self._people[at] = people
+        return self._people[at]
+
+    def _link(self, people: People, at: int, upto: int, line: Commanded) -> None:
+        policy = self.policy(at, line.tenant)
+        nodes = people.usable(line.tenant, line.ids, policy)
+        if len(nodes) < 2:
+            return  # it is refused: it would link nobody
+        voided = self._voided(at, upto, frozenset(nodes))
+        for together in [[node] for node in nodes] if voided else [nodes]:
+            people.sight(together, line.received, policy, by_command=True)
 
     def persons(self, at: int) -> list[set[Node]]:
         """Everyone after this position, as sets of ids."""
-        graph = nx.Graph()
-        for nodes in self._together(at):
-            graph.add_nodes_from(nodes)
-            graph.add_edges_from((nodes[0], other) for other in nodes[1:])
-        return [set(component) for component in nx.connected_components(graph)]
-
-    def person(self, at: int, node: Node) -> set[Node]:
-        """All ids of the one who has this id."""
-        return next(person for person in self.persons(at) if node in person)
+        return [set(component) for component in nx.connected_components(self.people(at).graph)]
 
     def one_id(self, at: int, node: Node) -> str:
-        """The name of that person: their first event's strongest id, hashed."""
-        person = self.person(at, node)
-        founding = next(nodes[0] for nodes in self._together(at) if nodes and nodes[0] in person)
-        return blake2b("\x1f".join(founding).encode(), digest_size=16, key=self._salt).hexdigest()
+        """The name of the one who has this id."""
+        return self.people(at).one_id(node)
 
-    def _first_seen(self, at: int, node: Node) -> tuple[int, int]:
-        return next((n, nodes.index(node)) for n, nodes in enumerate(self._together(at)) if node in nodes)
+    def nodes(self, at: int, event: Event) -> list[Node]:
+        """The ids of an event at this position that name somebody: the one it belongs to, then the others."""
+        people, policy = self.people(at), self.policy(at, event.tenant)
+        given = people.usable(event.tenant, event.ids, policy)
+        first = people.goes_to(given, policy)
+        return [first, *(node for node in given if node != first[:4])] if first is not None else []
 
     # Rules and orders
 
@@ -238,19 +272,22 @@ class Order:
 
     def _route(self, at: int) -> tuple[str, Id] | None:
         """The first channel that reaches the person: over an id of the order's own event, else the newest."""
-        own = usable(self.tenant, self._event(min(self.starts(at))[1]).ids)
-        known = self.oracle.person(at, own[0]) if own else set()
-        newest = sorted(known, key=lambda node: self.oracle._first_seen(at, node), reverse=True)
+        anchor = min(self.starts(at))[1]
+        own, people = self.oracle.nodes(anchor, self._event(anchor)), self.oracle.people(at)
+        order = list(people.seen)
+        known = people.person(own[0]) if own else set()
+        reached = [node for node in known if node in own or node not in people.contested]
+        newest = sorted(reached, key=order.index, reverse=True)
         for channel, kind, scope in self._rule(at).channels:
             fits = [n for n in newest if n[1] == kind and scope in (None, n[2])]
             if fits:
-                _, *best = next((node for node in fits if node in own), fits[0])
-                return channel, (best[0], best[1], best[2])
+                best = next((node for node in fits if node in own), fits[0])
+                return channel, (best[1], best[2], best[3])
         return None
 
     def _outcome(self, settled: int, at: int, verdict: str, reason: str) -> Outcome:
         anchor = min(self.starts(settled))[1]
-        nodes = usable(self.tenant, self._event(anchor).ids)
+        nodes = self.oracle.nodes(anchor, self._event(anchor))
         due, rule = self.due(settled), self._rule(at)
         ends = self.ends(settled) if at == settled else [(0, at)]
         cause = [anchor, *(position for _, position in sorted(ends)[:1])]
@@ -284,9 +321,3 @@ def _newest(rules: Iterable[RuleText]) -> RuleText | None:
 def holds(rule: RuleText, event: Event) -> bool:
     """Whether the amount is large enough; an amount that is not there is not."""
     return rule.at_least is None or (event.fen is not None and event.fen >= rule.at_least)
-
-
-def usable(tenant: str, ids: Iterable[Id]) -> list[Node]:
-    """An event's ids that may name somebody, the strongest first."""
-    nodes = {(tenant, *given) for given in ids if given[2] not in BLOCKED}
-    return sorted(nodes, key=lambda node: (KINDS.index(node[1]), "\x1f".join(node)))
