@@ -35,6 +35,8 @@ COMMANDS = (
     "backtest",
     "query",
     "rules",
+    "policy",
+    "identity",
     "deadletters",
     "journal",
     "migrate",

@@ -47,7 +47,6 @@ def _trigger(outcome: Outcome) -> dict[str, Any]:
     shared = _decision(outcome)
     for name in ("verdict", "reason", "decided_time", "defer_until"):
         del shared[name]
-    assert outcome.recipient is not None
     kind, scope, value = outcome.recipient
     return shared | {
         "fired_time": outcome.clock,
