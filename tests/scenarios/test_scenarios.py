@@ -2,8 +2,9 @@
 
 A line of a journal is an event (`at` received, `time` happened), progress of all sources or `of` one, a `receipt` on
 the `attempt` to send for an order or other `cause`, a `policy` or a `rule` from then on, a `link` or `unlink`, or a new
-set of `sources`. `merging` is the merge policy, the usual one if none is given. Sources under `lagging` are read by a worker of their own. Every line is a frame. Times are of one day, or
-ISO with a zone. A story's rules are the shipped one with changes by path; null takes a field away.
+set of `sources`. `merging` is the merge policy, the usual one if none is given. Sources under `lagging` are read by a
+worker of their own. Every line is a frame. Times are of one day, or ISO with a zone. A story's rules are the shipped
+one with changes by path; null takes a field away.
 """
 
 from __future__ import annotations
