@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streams.identity.nodes import SEPARATOR, Node, group_of, tenant_of
+from streams.identity.nodes import SEPARATOR, Node, kind_of, prefix_of
 from streams.identity.policy import MergePolicy
 from streams.identity.spec import Limit
 
@@ -22,12 +22,11 @@ def over_limit(
     get ids of other kinds. A node that is new was first seen at `seen_ms`.
     """
     few, many = sorted((ours, theirs), key=len)
-    for kind, scope in sorted(set(map(group_of, few))):
-        limits = policy.kinds[kind].limits
-        if limits:
-            prefix = SEPARATOR.join((tenant_of(few[0]), kind, scope, ""))
-            held = [_seen(nodes, side, prefix, seen_ms) for side in (few, many)]
-            line = _broken(limits, held) if all(held) else ""
+    for prefix in sorted(set(map(prefix_of, few))):
+        held = _seen(nodes, many, prefix, seen_ms)
+        if held:
+            limits = policy.kinds[kind_of(prefix)].limits
+            line = _broken(limits, _seen(nodes, few, prefix, seen_ms), held)
             if line:
                 return line
     return ""
@@ -45,9 +44,8 @@ def _seen(nodes: Mapping[str, Node], side: Iterable[str], prefix: str, seen_ms: 
     return values
 
 
-def _broken(limits: Iterable[tuple[Limit, str]], held: Sequence[dict[str, int]]) -> str:
-    both = dict(held[0])
-    for value, at in held[1].items():
-        both[value] = min(at, both.get(value, at))
-    times = list(both.values())
+def _broken(limits: Iterable[tuple[Limit, str]], few: Mapping[str, int], many: dict[str, int]) -> str:
+    for value, at in few.items():
+        many[value] = min(at, many.get(value, at))
+    times = list(many.values())
     return next((line for limit, line in limits if limit.exceeded(times)), "")

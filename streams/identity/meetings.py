@@ -59,7 +59,10 @@ class Meetings:
 
     def meet(self, a: str, b: str, seen: Sighting) -> None:
         """The stronger id `a` was seen together with `b`."""
-        new = [node for node in (a, b) if seen.policy.hashed_phones and node not in self._people.nodes]
+        if not seen.policy.hashed_phones:
+            self._decide(a, b, seen)
+            return
+        new = [node for node in (a, b) if node not in self._people.nodes]
         self._decide(a, b, seen)
         for node in new:
             self.meet_hashes(node, seen)

@@ -51,10 +51,10 @@ def parts_of(node: str) -> tuple[str, str, str, str]:
     return tenant, kind, scope, value
 
 
-def group_of(node: str) -> tuple[str, str]:
-    """Kind and scope: what limits count within."""
-    _, kind, scope, _ = node.split(SEPARATOR, 3)
-    return kind, scope
+def prefix_of(node: str) -> str:
+    """What all nodes of one tenant, kind and scope begin with: limits count within it."""
+    tenant, kind, scope, _ = node.split(SEPARATOR, 3)
+    return f"{tenant}{SEPARATOR}{kind}{SEPARATOR}{scope}{SEPARATOR}"
 
 
 def base_of(node: str) -> str:

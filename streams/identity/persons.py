@@ -43,8 +43,9 @@ class Persons:
     def resolve(self, nodes: Sequence[str], evidence: Evidence) -> Node:
         """The node that one event belongs to, with its person, after its ids have met. NOBODY without a good id."""
         if len(nodes) == 1:
-            known: Node | None = self._nodes.get(nodes[0])
-            if known is not None and nodes[0] not in self._current:
+            node = nodes[0]
+            known: Node | None = self._nodes.get(node)
+            if known is not None and node not in self._current and node not in self._aliases:
                 return known
         settled = self._settled.get(tuple(nodes))
         if settled is not None:
@@ -63,19 +64,23 @@ class Persons:
         return sorted({aliases.get(node, node) for node in good}, key=lambda node: (ranks[kind_of(node)], node))
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
-        strongest, *others = usable
-        if not others:
+        strongest = usable[0]
+        if len(usable) == 1:
             self._meetings.alone(strongest, seen)
-        for other in others:
+        for other in usable[1:]:
             self._meetings.meet(strongest, other, seen)
         goes_to = self._goes_to(usable, seen.policy)
-        self._settled.remember(tuple(nodes), usable, goes_to)
+        if len(nodes) > 1 or goes_to != nodes[0]:
+            self._settled.remember(tuple(nodes), usable, goes_to)
         return self.node(goes_to)
 
     def _goes_to(self, usable: Sequence[str], policy: MergePolicy) -> str:
         """The strongest id that is neither weak nor contested, else the contested, else the weak one's last login."""
-        firm = (node for node in usable if kind_of(node) not in policy.weak and node not in self._current)
-        return next(firm, self._current.get(usable[0], usable[0]))
+        current = self._current
+        if usable[0] not in current:
+            return usable[0]
+        firm = (node for node in usable if kind_of(node) not in policy.weak and node not in current)
+        return next(firm, current[usable[0]])
 
     def usable(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """Those of an event's nodes that name a person, after `resolve` has seen them; the one it belongs to first."""
