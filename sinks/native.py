@@ -113,9 +113,6 @@ class NativeSink:
             if stage in str(error):  # the driver connects again without a word
                 raise SinkUnavailable(f"{self._place}: the connection broke in the middle of an insert") from error
             raise
-        except SinkUnavailable:
-            self._client.disconnect()
-            raise
 
     def _send(self, target: str, batch: pa.RecordBatch, label: str) -> None:
         columns = [_values(column) for column in batch.columns]
@@ -164,7 +161,10 @@ class NativeSink:
         try:
             return call()
         except errors.ServerException as error:
-            raise statements.failure(str(error.message), error.code) from error
+            failed = statements.failure(str(error.message), error.code)
+            if isinstance(failed, SinkUnavailable):
+                self._client.disconnect()  # a session keeps the rights and limits that it began with
+            raise failed from error
         except _BROKEN as error:
             self._client.disconnect()
             why = Why.SLOW if isinstance(error, _SILENT) else Why.AWAY

@@ -15,12 +15,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.records import ID_KINDS
+from streams.delivery.policy import CapSpec, DeliveryPolicy, Quiet, parse_policy
+from streams.documents import InvalidDocument
 from streams.identity.policy import DEFAULT, MergePolicy, compile_policy
-from streams.identity.spec import Blocked, Hashed, InvalidPolicy, KindSpec, PolicySpec
+from streams.identity.spec import Blocked, Hashed, KindSpec, PolicySpec
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
-from streams.rules.spec import Channel, InvalidRule, Rule, Send
+from streams.rules.spec import Channel, Rule, Send
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -61,26 +63,31 @@ class Fault(NamedTuple):
 
 def lint(text: str, known: Known = USUAL) -> Compiled | list[Fault]:
     """The rule of this text, or what is wrong with it."""
-    return _lint(text, lambda: compile_rule(text, known), _RULE)
+    return _linted(text, lambda given: compile_rule(given, known), _RULE)
+
+
+def lint_delivery(text: str) -> DeliveryPolicy | list[Fault]:
+    """The delivery policy of this text, or what is wrong with it."""
+    return _linted(text, parse_policy, {(): DeliveryPolicy, ("quiet_hours",): Quiet, ("caps",): CapSpec})
 
 
 def lint_policy(text: str) -> MergePolicy | list[Fault]:
     """The merge policy of this text, or what is wrong with it."""
-    return _lint(text, lambda: compile_policy(text, DEFAULT), _POLICY)
+    return _linted(text, lambda given: compile_policy(given, DEFAULT), _POLICY)
 
 
-def _lint(text: str, compiling: Callable[[], T], models: Models) -> T | list[Fault]:
+def _linted(text: str, take: Callable[[str], T], models: Models) -> T | list[Fault]:
     node = _composed(text)
     if isinstance(node, Fault):
         return [node]
     twice = list(_repeated(node))
     try:
-        compiled = compiling()
-    except (InvalidRule, InvalidPolicy) as error:
+        taken = take(text)
+    except InvalidDocument as error:
         return sorted({*twice, *_faults(error, node, models)})
     except (ValueError, TypeError, RecursionError) as error:
         return [Fault(1, f"not YAML that can be read: {' '.join(str(error).split())}")]
-    return sorted(twice) if twice else compiled
+    return sorted(twice) if twice else taken
 
 
 def _composed(text: str) -> yaml.Node | Fault | None:
@@ -108,7 +115,7 @@ def _repeated(node: yaml.Node | None) -> Iterator[Fault]:
             yield from _repeated(value)
 
 
-def _faults(error: ValueError, node: yaml.Node | None, models: Models) -> list[Fault]:
+def _faults(error: InvalidDocument, node: yaml.Node | None, models: Models) -> list[Fault]:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         problems = [problem for problem in cause.errors() if not _follows(problem, cause.errors())]

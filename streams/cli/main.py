@@ -37,6 +37,7 @@ COMMANDS = (
     "rules",
     "policy",
     "identity",
+    "delivery",
     "deadletters",
     "journal",
     "migrate",

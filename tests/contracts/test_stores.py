@@ -132,7 +132,7 @@ def test_kill_9_at_any_moment_leaves_the_rows_of_some_commit_and_the_position_th
     tmp_path: Path,
 ) -> None:
     folder, first = tmp_path / "store", 1
-    for commits in (1, 7, 400):
+    for commits in (1, 7, 200):
         process, said = _child(folder, first)
         try:
             for _ in range(commits):

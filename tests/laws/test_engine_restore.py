@@ -12,6 +12,7 @@ from schemas.frames import encode_resolved
 from streams.engine import Outputs
 from streams.journal.frame import decode_frame, encode_frame
 from streams.journal.tables import Change, Tables
+from streams.worker.state.snapshot import view
 from tests.support.frames import fold, public
 from tests.support.profiles import law
 from tests.support.stories import Story, campaigns, stories
@@ -39,6 +40,20 @@ def test_restoring_from_the_changes_of_every_commit_gives_the_same_rows(story: S
         engine.step(at, frame)
         kept += _stored(engine.tables.take_changes())
         assert list(Tables(kept).rows()) == list(Tables(_stored(engine.tables.rows())).rows())
+
+
+@law
+@given(stories(untrue=True) | campaigns(untrue=True), st.data())
+def test_a_row_that_a_snapshot_has_still_to_write_is_not_changed_by_what_comes_later(
+    story: Story, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(story.frames)))
+    engine, _ = fold(story.frames[:at])
+    rows = view(engine.tables)
+    before = msgpack.packb(rows)
+    for offset, frame in enumerate(story.frames[at:], at):
+        engine.step(offset, frame)
+    assert msgpack.packb(rows) == before
 
 
 @law

@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from streams.journal.tables import Tables
 from streams.settings import Snapshots as Schedule
@@ -28,6 +29,7 @@ from streams.worker.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 _TURN = threading.Lock()
+_POLL_S = 0.2
 _AGAIN_AFTER_S = 60.0
 _LET_GO_WITHIN_S = 5.0
 
@@ -77,7 +79,7 @@ class Snapshots:
     def _take(self, header: Header, rows: Iterable[Part]) -> None:
         """In a thread of its own."""
         try:
-            with _TURN:
+            with self._turn():
                 began = time.monotonic()
                 size = self._keep(header, rows)
             self._measure(header, time.monotonic() - began, size)
@@ -87,6 +89,16 @@ class Snapshots:
             log.warning("shard %d: no snapshot could be kept: %s", self._shard, error)
             self._telemetry.count("siyu_snapshot_failures_total", shard=self._shard)
             self._due_ms = time.time() * 1000 + _AGAIN_AFTER_S * 1000
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        while not _TURN.acquire(timeout=_POLL_S):
+            if self._stopping.is_set():
+                raise Abandoned
+        try:
+            yield
+        finally:
+            _TURN.release()
 
     def _keep(self, header: Header, rows: Iterable[Part]) -> int:
         sizes: list[int] = []

@@ -200,3 +200,14 @@ def test_what_is_under_way_is_given_up_when_the_shard_goes(
     held.go_on.set()
     assert shard.kept() == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_shard_that_goes_does_not_wait_for_the_snapshot_of_another(archive: Archive, cuts: list[int]) -> None:
+    held = _Held(archive)
+    first, second = Shard(held, OFTEN, cuts.append), Shard(held, OFTEN, cuts.append)
+    first.commit(_row(1))
+    second.commit(_row(1))
+    second.snapshots.close()
+    assert sum(thread.name == "snapshot-0" for thread in threading.enumerate()) == 1
+    held.go_on.set()
+    first.snapshots.close()
