@@ -1,32 +1,35 @@
-"""What is wrong with a rule's text, each fault with its line and its mend.
+"""What is wrong with the text of a rule or a policy, each fault with its line and its mend.
 
-In: the text of a rule file. Out: faults, in the order of the lines. Never: a file; another judgement than the
-engine's: a text without faults is one that `rules.book.compile_rule` takes (and no key stands in it twice).
+In: the text of a file. Out: faults, in the order of the lines. Never: a file; another judgement than the engine's: a
+text without faults is one that `compile_rule` or `compile_policy` takes (and no key stands in it twice).
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas.records import ID_KINDS
 from streams.delivery.policy import CapSpec, DeliveryPolicy, Quiet, parse_policy
 from streams.documents import InvalidDocument
+from streams.identity.policy import DEFAULT, MergePolicy, compile_policy
+from streams.identity.spec import Blocked, Hashed, KindSpec, PolicySpec
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
 from streams.rules.spec import Channel, Rule, Send
 
+T = TypeVar("T")
 Place = tuple[str | int, ...]
 
-Models = dict[Place, type[BaseModel]]
-T = TypeVar("T")
+Models = Mapping[Place, type[BaseModel]]
 
-_MODELS: Models = {
+_RULE: Models = {
     (): Rule,
     ("when",): When,
     ("when", "absence"): Absence,
@@ -43,6 +46,12 @@ _MODELS: Models = {
     ("examples", "given"): Given,
     ("examples", "expect"): Expected,
 }
+_POLICY: Models = {
+    (): PolicySpec,
+    **{("kinds", kind): KindSpec for kind in ID_KINDS},
+    ("blocked",): Blocked,
+    ("hashed_phones",): Hashed,
+}
 
 
 class Fault(NamedTuple):
@@ -54,12 +63,17 @@ class Fault(NamedTuple):
 
 def lint(text: str, known: Known = USUAL) -> Compiled | list[Fault]:
     """The rule of this text, or what is wrong with it."""
-    return _linted(text, lambda given: compile_rule(given, known), _MODELS)
+    return _linted(text, lambda given: compile_rule(given, known), _RULE)
 
 
 def lint_delivery(text: str) -> DeliveryPolicy | list[Fault]:
     """The delivery policy of this text, or what is wrong with it."""
     return _linted(text, parse_policy, {(): DeliveryPolicy, ("quiet_hours",): Quiet, ("caps",): CapSpec})
+
+
+def lint_policy(text: str) -> MergePolicy | list[Fault]:
+    """The merge policy of this text, or what is wrong with it."""
+    return _linted(text, lambda given: compile_policy(given, DEFAULT), _POLICY)
 
 
 def _linted(text: str, take: Callable[[str], T], models: Models) -> T | list[Fault]:
@@ -126,6 +140,9 @@ def _placed(message: str) -> tuple[Place, str]:
 
 def _fault(problem: Any, node: yaml.Node | None, models: Models) -> Fault:
     place: Place = problem["loc"]
+    if not place and problem["type"] == "value_error":
+        place, sentence = _placed(str(problem["ctx"]["error"]))
+        return Fault(line_of(node, place), sentence)
     line = line_of(node, place)
     name = ".".join(str(part) for part in place) or "the document"
     return Fault(line, f"{name} {_sentence(problem, place, models)}")

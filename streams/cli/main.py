@@ -35,6 +35,8 @@ COMMANDS = (
     "backtest",
     "query",
     "rules",
+    "policy",
+    "identity",
     "delivery",
     "deadletters",
     "journal",

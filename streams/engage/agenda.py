@@ -12,12 +12,15 @@ from typing import Any
 from streams.engage.absences import Absences
 from streams.engage.hearing import Ears, Hearing, note
 from streams.engage.histories import Histories
+from streams.engage.joins import joins
 from streams.engage.match import SEPARATOR
 from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
 from streams.engage.sending import REMEMBER_MS, Sending
 from streams.engage.waits import Waits
-from streams.identity.persons import IdentityFact, Merged, Moved, Persons, parts_of
+from streams.identity.changes import IdentityFact
+from streams.identity.nodes import tenant_of
+from streams.identity.persons import Persons
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.poison import NOTHING, Firing, Poisoned, Tally, Told, letter_of_firing
@@ -152,20 +155,10 @@ class Engage:
 
     def on_identity(self, facts: Sequence[IdentityFact]) -> None:
         """Takes what became known of who is who: what persons that became one had got adds up."""
-        moved: list[str] = []
-        groups: dict[str, list[list[str]]] = {}
-        cause = ""
-        for fact in facts:
-            if isinstance(fact, Moved):
-                moved.append(fact.node)
-            elif isinstance(fact, Merged):
-                groups.setdefault(self._profiles.person((fact.a,))[0], []).append(moved)
-                moved, cause = [], fact.evidence.event_id
-        for one_id, came in groups.items():
-            others = set(self._profiles.members(one_id)).difference(*came)
-            self._sending.merged(one_id, [sorted(others), *came], cause)
-            if one_id:
-                self._histories.merged(self._ears.histories(parts_of(came[0][0])[0]), one_id)
+        profiles = self._profiles
+        for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
+            self._sending.merged(join.one_id, join.parts, join.cause)
+            self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)
 
 
 def _on_person(compiled: Compiled) -> bool:
