@@ -5,7 +5,7 @@ over fresh tables, and then these as the live ones. Never: a change of a live ta
 
 What lies before those offsets is copied by whole blocks, roll-ups and ledger entries with it. The fresh ledger goes
 on far above every number of the live one, so that a writer of the old tables finds at its next append that it is not
-the newest any more, takes the shard over anew, and goes on from where the fresh ledger ends (docs/decisions/0008).
+the newest any more, takes the shard over anew, and goes on from where the fresh ledger ends (docs/decisions/0009).
 """
 
 from __future__ import annotations

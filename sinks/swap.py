@@ -6,7 +6,7 @@ Never: a live table dropped before all fresh ones stand in its place; a question
 The ledger goes first, to `siyu_old_<id>`; then each table goes and its fresh one comes, in one RENAME; the fresh ledger
 comes last. So wherever it is cut off there is no ledger, no writer can write, and `finish` finds how far it came. Not
 one RENAME for all: an old server (18.16) locks all tables for it one after the other, and a query that holds one of
-them and comes to another later waits for ever, and with it everybody (docs/decisions/0008).
+them and comes to another later waits for ever, and with it everybody (docs/decisions/0009).
 
 That server also moves a table's folder before it writes down the new name. Killed between the two, it starts with an
 empty table under the old name and the rows under none: `finish` drops the empty one, or attaches the rows.

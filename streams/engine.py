@@ -112,7 +112,7 @@ class Engine:
             self.dedup.end(offset)
             counts["repeated"] = frame.events.num_rows - sum(counts[taken] for taken in _TAKEN)
             return self._outputs(facts, counts, refused)
-        except Poisoned:
+        except (Poisoned, MemoryError):
             raise
         except Exception as error:
             at = spot_of(item, frame.ranges) if isinstance(item, EventRow | Entry) else None

@@ -105,6 +105,8 @@ class Engage:
                         self._leave_out(firing)
                     else:
                         self._ripe(key)
+                except MemoryError:
+                    raise
                 except Exception as error:
                     raise Poisoned(firing, error) from error
 
