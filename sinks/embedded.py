@@ -51,7 +51,7 @@ class EmbeddedSink:
         """See `Database.at`."""
         return EmbeddedSink(self._folder, name=name)
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, label: str = "") -> None:
         """See `Database.execute`."""
         self._run(sql)
 

@@ -5,7 +5,7 @@ Never: the rows of a block.
 
 A shard's entries are numbered by `n`, rising. An entry is appended behind the newest that its writer knows, and counts
 if it then stands last and alone: of several writers at most one wins a number, and whoever loses one has lost the
-shard (docs/decisions/0008). A block is named by the `n` of its `begun` entry, and so by no other attempt at the same
+shard (docs/decisions/0009). A block is named by the `n` of its `begun` entry, and so by no other attempt at the same
 frames, ever; its rows are inserted under a guard that this entry is still the newest.
 """
 
@@ -78,7 +78,7 @@ class Entry:
 
 def rows_text(tables: Mapping[str, pa.RecordBatch]) -> str:
     """`Entry.rows` of these batches."""
-    return json.dumps({name: batch.num_rows for name, batch in sorted(tables.items())})
+    return json.dumps({name: batch.num_rows for name, batch in sorted(tables.items())}, separators=(",", ":"))
 
 
 def append(sink: Sink, entry: Entry, after: int, label: str) -> bool:

@@ -75,9 +75,9 @@ class NativeSink:
         """See `Database.at`."""
         return NativeSink(self._address, name)
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, label: str = "") -> None:
         """See `Database.execute`."""
-        self._run(sql)
+        self._run(sql, label)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See `Database.query`."""
@@ -112,9 +112,6 @@ class NativeSink:
             self._client.disconnect()
             if stage in str(error):  # the driver connects again without a word
                 raise SinkUnavailable(f"{self._place}: the connection broke in the middle of an insert") from error
-            raise
-        except SinkUnavailable:
-            self._client.disconnect()
             raise
 
     def _send(self, target: str, batch: pa.RecordBatch, label: str) -> None:
@@ -164,7 +161,10 @@ class NativeSink:
         try:
             return call()
         except errors.ServerException as error:
-            raise statements.failure(str(error.message), error.code) from error
+            failed = statements.failure(str(error.message), error.code)
+            if isinstance(failed, SinkUnavailable):
+                self._client.disconnect()  # a session keeps the rights and limits that it began with
+            raise failed from error
         except _BROKEN as error:
             self._client.disconnect()
             why = Why.SLOW if isinstance(error, _SILENT) else Why.AWAY

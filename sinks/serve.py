@@ -1,6 +1,7 @@
 """Questions to the process that owns the database, over a local socket that only its user can open.
 
-In: one JSON object a line, {"sql": ...}. Out: one JSON object a line, {"columns": ..., "rows": ...} or {"error": ...}.
+In: one JSON object a line, {"sql": ...}, or {NAME: ...} for a command that the owner offers. Out: one JSON object a
+line: {"columns": ..., "rows": ...} or {"error": ...}; of a command what it tells, line by line, then {"end": true}.
 Never: a statement that changes anything; a network port.
 
 For an embedded database give the server a second, read-only opening (`EmbeddedSink(folder, read_only=True)`): the
@@ -15,8 +16,8 @@ import re
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,16 +53,23 @@ class Asked(Protocol):
         """See `Database.query`."""
 
 
+Command = Callable[[Any], Iterator[Mapping[str, Any]]]
+"""From the argument that came as JSON to what it tells; may raise ValueError and SinkUnavailable.
+
+Closed early where whoever asked has gone.
+"""
+
+
 @contextmanager
-def query_server(database: Asked, path: Path) -> Iterator[None]:
+def query_server(database: Asked, path: Path, commands: Mapping[str, Command] | None = None) -> Iterator[None]:
     """Answers questions on the socket `path` (mode 0600) until the block ends, then removes it.
 
-    One question at a time goes to the database. Raises SinkUnavailable where another process serves there, and
-    ValueError for a path that is too long for a socket (about 100 bytes).
+    One question at a time goes to the database; commands run beside them. Raises SinkUnavailable where another process
+    serves there, and ValueError for a path that is too long for a socket (about 100 bytes).
     """
     _clear(path)
     server = _listen(path)
-    server.database, server.lock = database, threading.Lock()
+    server.database, server.lock, server.commands = database, threading.Lock(), commands or {}
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="queries", daemon=True)
     thread.start()
     try:
@@ -83,9 +91,26 @@ def ask(path: Path, sql: str, within_s: float = 150.0) -> Answer:
         reply = _exchange(path, {"sql": sql}, within_s)
     except OSError as error:
         raise SinkUnavailable(f"nobody answers at {path}: {error}") from error
-    if "error" in reply:
-        raise (SinkUnavailable if reply.get("unavailable") else ValueError)(reply["error"])
+    _checked(reply)
     return Answer(tuple(reply["columns"]), tuple(tuple(row) for row in reply["rows"]))
+
+
+def command(path: Path, name: str, argument: Any) -> Generator[dict[str, Any]]:
+    """What the owner at `path` tells while it does this, however long it takes; closed early, it is told to stop.
+
+    Raises SinkUnavailable where nobody serves there or the owner ends, ValueError where it can't be done.
+    """
+    try:
+        with _connected(path) as connection, connection.makefile("rb") as lines:
+            connection.sendall(json.dumps({name: argument}).encode() + b"\n")
+            for line in lines:
+                reply: dict[str, Any] = json.loads(line)
+                if "end" in reply:
+                    return
+                yield _checked(reply)
+    except OSError as error:
+        raise SinkUnavailable(f"nobody answers at {path}: {error}") from error
+    raise SinkUnavailable(f"the process that answered at {path} has ended")
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -93,6 +118,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     block_on_close = False
     database: Asked
     lock: threading.Lock
+    commands: Mapping[str, Command]
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -102,28 +128,38 @@ class _Handler(socketserver.StreamRequestHandler):
         """Lines in, lines out, until the other side hangs up."""
         with suppress(OSError):
             while line := self.rfile.readline(_LONGEST_SQL):
-                reply = _reply(self.server, line)
-                self.wfile.write(json.dumps(reply, ensure_ascii=False).encode() + b"\n")
+                with closing(_replies(self.server, line)) as replies:
+                    for reply in replies:
+                        self.wfile.write(json.dumps(reply, ensure_ascii=False).encode() + b"\n")
 
 
-def _reply(server: _Server, line: bytes) -> dict[str, Any]:
+def _replies(server: _Server, line: bytes) -> Generator[Mapping[str, Any]]:
     try:
-        answer = _answer(server, line)
+        request = json.loads(line)
+        name = next(iter(request), "") if isinstance(request, dict) else ""
+        if name in server.commands:
+            yield from _done(server.commands[name](request[name]))
+        else:
+            yield _answer(server, request)
     except SinkUnavailable as error:
-        return {"error": str(error), "unavailable": True}
+        yield {"error": str(error), "unavailable": True}
     except ValueError as error:
-        return {"error": str(error)}
-    return {"columns": answer.columns, "rows": answer.rows}
+        yield {"error": str(error)}
 
 
-def _answer(server: _Server, line: bytes) -> Answer:
-    request = json.loads(line)
+def _done(told: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    yield from told
+    yield {"end": True}
+
+
+def _answer(server: _Server, request: Any) -> dict[str, Any]:
     sql = request.get("sql") if isinstance(request, dict) else None
     if not isinstance(sql, str):
         raise ValueError('a request is {"sql": "..."} on one line')
     refuse_changes(sql)
     with server.lock:
-        return server.database.query(sql)
+        answer = server.database.query(sql)
+    return {"columns": answer.columns, "rows": answer.rows}
 
 
 def _listen(path: Path) -> _Server:
@@ -149,13 +185,28 @@ def _clear(path: Path) -> None:
 
 
 def _exchange(path: Path, request: dict[str, str], within_s: float) -> dict[str, Any]:
-    with socket.socket(socket.AF_UNIX) as connection:
+    with _connected(path) as connection:
         connection.settimeout(within_s)
-        connection.connect(str(path))
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as lines:
             line = lines.readline()
     if not line:
         raise ConnectionError("the connection was closed without an answer")
     reply: dict[str, Any] = json.loads(line)
+    return reply
+
+
+def _connected(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _checked(reply: dict[str, Any]) -> dict[str, Any]:
+    if "error" in reply:
+        raise (SinkUnavailable if reply.get("unavailable") else ValueError)(reply["error"])
     return reply

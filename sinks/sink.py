@@ -44,6 +44,7 @@ class Why(StrEnum):
     REFUSED = "refused"
     OVERLOADED = "overloaded"
     FILES = "files"
+    SWAPPING = "swapping"
 
 
 class SinkUnavailable(Exception):
@@ -110,8 +111,8 @@ class Database(Sink, Protocol):
     def version(self) -> tuple[int, ...]:
         """The ClickHouse version, e.g. (18, 16, 1) or (26, 9, 2, 1)."""
 
-    def execute(self, sql: str) -> None:
-        """One statement without a result (DDL, ALTER)."""
+    def execute(self, sql: str, label: str = "") -> None:
+        """One statement without a result (DDL, ALTER); on a server it carries the label."""
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """One SELECT, SHOW, DESCRIBE or EXPLAIN; parameters are written `%(name)s` and escaped."""

@@ -35,6 +35,10 @@ _WHY = {code: why for why, codes in _CODES.items() for code in codes}
 # A full disk comes under many codes, according to what was being written; the system's own words are in all of them.
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
+# Only while rebuilt tables are swapped in is there no ledger.
+_UNKNOWN_TABLE = 60
+_LEDGER = re.compile(r"\bsink_blocks\b")
+
 
 def failure(message: str, code: int | None = None) -> Exception:
     """What a ClickHouse error is to us: `SinkUnavailable` or `ValueError`, with its first line and no stack."""
@@ -42,6 +46,8 @@ def failure(message: str, code: int | None = None) -> Exception:
     known = code if code is not None else int(found.group(1)) if found else 0
     text = message.split("Stack trace", maxsplit=1)[0].strip().replace("\n", " ")
     why = Why.FULL if _NO_SPACE.search(text) else _WHY.get(known)
+    if known == _UNKNOWN_TABLE and _LEDGER.search(text):
+        why = Why.SWAPPING
     return ValueError(text) if why is None else SinkUnavailable(text, why)
 
 

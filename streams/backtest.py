@@ -133,18 +133,20 @@ class _Committed:
     """The rows of a shard after its last frame: what a store is to the live run."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, str], Any] = {}
+        self._tables: dict[str, dict[str, Any]] = {}
 
     def any(self) -> bool:
-        return bool(self._rows)
+        return bool(self._tables)
 
     def rows(self) -> Iterator[Change]:
-        for (table, key), value in self._rows.items():
-            yield Change(table, key, value)
+        for table, rows in self._tables.items():
+            for key, value in rows.items():
+                yield Change(table, key, value)
 
     def take(self, changes: Iterable[Change]) -> None:
         for table, key, value in changes:
+            rows = self._tables.setdefault(table, {})
             if value is None:
-                self._rows.pop((table, key), None)
+                rows.pop(key, None)
             else:
-                self._rows[table, key] = value
+                rows[key] = value

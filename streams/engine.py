@@ -23,7 +23,8 @@ from schemas.records import Reason
 from streams.documents import InvalidDocument
 from streams.engage.agenda import Engage, Public
 from streams.facts import Facts, identity_records
-from streams.identity.persons import NOBODY, SEPARATOR, Evidence, Persons
+from streams.identity.nodes import NOBODY, SEPARATOR, Evidence
+from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, MergePolicy
 from streams.journal.clock import ALL, Clock
 from streams.journal.dedup import Dedup
@@ -66,7 +67,7 @@ class Engine:
         self.shard = shard
         self.tables = tables
         self.clock = Clock(tables)
-        self.persons = Persons(tables, config.policy, config.salt)
+        self.persons = Persons(tables, config.salt, config.policy)
         self.dedup = Dedup(tables, config.dedup_window_ms)
         self.book = Book(tables, config.known)
         self.engage = Engage(tables, self.persons, self.clock, self.book)
@@ -111,7 +112,7 @@ class Engine:
             self.dedup.end(offset)
             counts["repeated"] = frame.events.num_rows - sum(counts[taken] for taken in _TAKEN)
             return self._outputs(facts, counts, refused)
-        except Poisoned:
+        except (Poisoned, MemoryError):
             raise
         except Exception as error:
             at = spot_of(item, frame.ranges) if isinstance(item, EventRow | Entry) else None
@@ -168,6 +169,9 @@ class Engine:
                 self.clock.watch(self.engage.apply_rule(record["tenant"], record["text"]))
             elif record["kind"] == "delivery":
                 self.engage.apply_policy(record["tenant"], record["text"])
+            elif record["kind"] == "policy":
+                said = Evidence(record["control_id"], record["time"])
+                self.persons.apply(record["tenant"], record["text"], said)
             else:
                 return f"kind {record['kind']} is not known to this engine"
         except InvalidDocument as error:
@@ -176,13 +180,11 @@ class Engine:
 
     def _command(self, record: Mapping[str, Any]) -> str:
         """Does what a command says; why not, where it can't."""
-        if record["kind"] != "link" or record["b"] is None:
+        act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(record["kind"])
+        if act is None or record["b"] is None:
             return f"kind {record['kind']} is not known to this engine"
-        nodes = [_node(record["tenant"], record[side]) for side in ("a", "b")]
-        if nodes[0] == nodes[1] or any(map(self.persons.is_blocked, nodes)):
-            return "it names one id twice, or one that stands for nobody"
-        self.persons.resolve(nodes, Evidence(record["command_id"], record["time"]))
-        return ""
+        a, b = (_node(record["tenant"], record[side]) for side in ("a", "b"))
+        return act(record["tenant"], a, b, Evidence(record["command_id"], record["time"]))
 
     def _note_identity(self, facts: Facts) -> None:
         """Identity changes go out where they happened: before the decisions that build on them."""

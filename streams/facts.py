@@ -16,7 +16,8 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import masked
 from schemas.records import Reason
-from streams.identity.persons import IdentityFact, Linked, Merged, Moved, Node, parts_of
+from streams.identity.changes import IdentityFact, Linked, Merged, Moved, Refused, Unlinked
+from streams.identity.nodes import Node, parts_of
 from streams.journal.frame import Entry, Frame
 
 
@@ -104,25 +105,35 @@ def _masked(events: pa.RecordBatch) -> pa.Array:
 def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Key, subject and record of each public identity change, in order."""
     for fact in facts:
-        if isinstance(fact, Linked):
-            record = _change(fact, "linked", fact.one_id, None)
-        elif isinstance(fact, Merged):
-            record = _change(fact, "merged", fact.gone, fact.into)
-        else:
-            continue
-        yield f"{record['tenant']}:{record['one_id']}", "identity_change", record
+        record = _change(fact)
+        if record is not None:
+            yield f"{record['tenant']}:{record['one_id']}", "identity_change", record
 
 
-def _change(fact: Linked | Merged, kind: str, one_id: str, into: str | None) -> dict[str, Any]:
+def _change(fact: IdentityFact) -> dict[str, Any] | None:
+    if isinstance(fact, Linked):
+        return _record(fact, "linked", fact.one_id, None, "shared_event")
+    if isinstance(fact, Merged):
+        return _record(fact, "merged", fact.gone, fact.into, "shared_event")
+    if isinstance(fact, Refused):
+        return _record(fact, "refused", fact.one_id, None, fact.reason)
+    if isinstance(fact, Unlinked):
+        return _record(fact, "unlinked", fact.one_id, fact.into, "command" if fact.b else "decided_again")
+    return None
+
+
+def _record(
+    fact: Linked | Merged | Refused | Unlinked, kind: str, one_id: str, into: str | None, reason: str
+) -> dict[str, Any]:
     return {
         "tenant": parts_of(fact.a)[0],
         "kind": kind,
         "one_id": one_id,
         "into": into,
         "a": _identity(fact.a),
-        "b": _identity(fact.b),
+        "b": None if fact.b is None else _identity(fact.b),
         "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
-        "reason": "shared_event",
+        "reason": reason,
         "seq": fact.seq,
     }
 

@@ -62,7 +62,7 @@ class Isolating:
             self._tell(poisoned)
             spot = poisoned.spot
             if spot is None or spot in left_out:
-                raise poisoned
+                raise poisoned from None  # the text of its cause may hold an id of a person
             tries[spot] += 1
             if tries[spot] == TRIES:
                 left_out[spot] = poisoned.told

@@ -43,7 +43,8 @@ class _Frozen(BaseModel):
 class Kafka(_Frozen):
     """The broker. `transactions`: off where the broker does not isolate them (the embedded one).
 
-    `journal_days`: how far back a journal can be recorded and folded again; 0 keeps it for ever.
+    `journal_days`: how far back a journal can be recorded and folded again; `resolved_days`: how far back facts can be
+    replayed into the sink. 0 keeps them for ever.
     """
 
     bootstrap: str = "127.0.0.1:9092"
@@ -57,6 +58,7 @@ class Kafka(_Frozen):
     raw_partitions: Annotated[int, Field(ge=1, le=512)] = 4
     shards: Annotated[int, Field(ge=1, le=1024)] = 4
     journal_days: Annotated[int, Field(ge=0, le=3_660)] = 30
+    resolved_days: Annotated[int, Field(ge=0, le=3_660)] = 30
     timestamps: Literal["append", "create"] = "append"
 
 

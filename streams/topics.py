@@ -64,7 +64,13 @@ def all_topics(settings: Settings) -> list[Topic]:
     entries = [Topic(name, 1, big | stamped) for name in ENTRY_SUBJECTS]
     sent = [TRIGGERS + name for name in settings.triggers]
     public = [Topic(name, kafka.shards, dict(big)) for name in (DEADLETTER, CHANGES, DECISIONS, REVOKED, *sent)]
-    kept = {"retention.ms": str(kafka.journal_days * 86_400_000 or -1)}
-    internal = [Topic(JOURNAL, kafka.shards, big | kept), Topic(RESOLVED, kafka.shards, dict(big))]
+    internal = [
+        Topic(JOURNAL, kafka.shards, big | _kept(kafka.journal_days)),
+        Topic(RESOLVED, kafka.shards, big | _kept(kafka.resolved_days)),
+    ]
     changelog = Topic(CHANGELOG, kafka.shards, big | {"cleanup.policy": "delete", "retention.ms": "-1"})
     return [*raw, *entries, *public, *internal, changelog]
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"retention.ms": str(days * 86_400_000 or -1)}

@@ -23,6 +23,9 @@ START_MS: Final = 1_773_100_800_000
 """2026-03-10 08:00 in Beijing, as UTC milliseconds."""
 
 BEIJING_OFFSET_MS: Final = 8 * HOUR
+WEAK: Final = ("device_id", "cookie")
+"""Kinds of id that several people may use."""
+
 TOPIC_PREFIX: Final = "events.raw."
 SOURCES: Final = (
     "miniprogram",
@@ -95,12 +98,15 @@ class Truth:
 
     persons: tenant -> the ids of each true person that appear in accepted events (a shared device is in two).
     sharing: tenant -> components of ids that meet on accepted events, placeholders left out.
+    evidence: the same, less what devices and browsers alone would join: a weak id stands with the strong ids of one
+    component, or with none where it met several (it may be shared, so it proves nothing).
     fires: order -> due_ms of its one coupon trigger. revoked: those whose in-time payment came after the firing.
     suppressed: order -> why it was due and not sent. refused: reason -> events. story: (tenant, unionid).
     """
 
     persons: dict[str, list[frozenset[Id]]]
     sharing: dict[str, list[frozenset[Id]]]
+    evidence: dict[str, list[frozenset[Id]]]
     fires: dict[OrderKey, int]
     revoked: frozenset[OrderKey]
     suppressed: dict[OrderKey, str]

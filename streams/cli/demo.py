@@ -128,7 +128,7 @@ class _Run:
         verdict = judge_triggers(triggers, revoked, truth)
         latency = [heard.wall_s - played.wall_at(heard.record["fired_time"]) for heard in flow.heard]
         events = found.events(truth, played.events)
-        right = verdict.right and persons.recall_of_sharing == 1.0 and events.pop("right")
+        right = verdict.right and persons.right and events.pop("right")
         return {
             "right": right,
             "events": events,

@@ -1,27 +1,35 @@
-"""What is wrong with a rule's text, each fault with its line and its mend.
+"""What is wrong with the text of a rule or a policy, each fault with its line and its mend.
 
-In: the text of a rule file. Out: faults, in the order of the lines. Never: a file; another judgement than the
-engine's: a text without faults is one that `rules.book.compile_rule` takes (and no key stands in it twice).
+In: the text of a file. Out: faults, in the order of the lines. Never: a file; another judgement than the engine's: a
+text without faults is one that `compile_rule` or `compile_policy` takes (and no key stands in it twice).
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas.records import ID_KINDS
+from streams.delivery.policy import CapSpec, DeliveryPolicy, Quiet, parse_policy
+from streams.documents import InvalidDocument
+from streams.identity.policy import DEFAULT, MergePolicy, compile_policy
+from streams.identity.spec import Blocked, Hashed, KindSpec, PolicySpec
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
-from streams.rules.spec import Channel, InvalidRule, Rule, Send
+from streams.rules.spec import Channel, Rule, Send
 
+T = TypeVar("T")
 Place = tuple[str | int, ...]
 
-_MODELS: dict[Place, type[BaseModel]] = {
+Models = Mapping[Place, type[BaseModel]]
+
+_RULE: Models = {
     (): Rule,
     ("when",): When,
     ("when", "absence"): Absence,
@@ -38,6 +46,12 @@ _MODELS: dict[Place, type[BaseModel]] = {
     ("examples", "given"): Given,
     ("examples", "expect"): Expected,
 }
+_POLICY: Models = {
+    (): PolicySpec,
+    **{("kinds", kind): KindSpec for kind in ID_KINDS},
+    ("blocked",): Blocked,
+    ("hashed_phones",): Hashed,
+}
 
 
 class Fault(NamedTuple):
@@ -49,17 +63,31 @@ class Fault(NamedTuple):
 
 def lint(text: str, known: Known = USUAL) -> Compiled | list[Fault]:
     """The rule of this text, or what is wrong with it."""
+    return _linted(text, lambda given: compile_rule(given, known), _RULE)
+
+
+def lint_delivery(text: str) -> DeliveryPolicy | list[Fault]:
+    """The delivery policy of this text, or what is wrong with it."""
+    return _linted(text, parse_policy, {(): DeliveryPolicy, ("quiet_hours",): Quiet, ("caps",): CapSpec})
+
+
+def lint_policy(text: str) -> MergePolicy | list[Fault]:
+    """The merge policy of this text, or what is wrong with it."""
+    return _linted(text, lambda given: compile_policy(given, DEFAULT), _POLICY)
+
+
+def _linted(text: str, take: Callable[[str], T], models: Models) -> T | list[Fault]:
     node = _composed(text)
     if isinstance(node, Fault):
         return [node]
     twice = list(_repeated(node))
     try:
-        compiled = compile_rule(text, known)
-    except InvalidRule as error:
-        return sorted({*twice, *_faults(error, node)})
+        taken = take(text)
+    except InvalidDocument as error:
+        return sorted({*twice, *_faults(error, node, models)})
     except (ValueError, TypeError, RecursionError) as error:
         return [Fault(1, f"not YAML that can be read: {' '.join(str(error).split())}")]
-    return sorted(twice) if twice else compiled
+    return sorted(twice) if twice else taken
 
 
 def _composed(text: str) -> yaml.Node | Fault | None:
@@ -87,11 +115,11 @@ def _repeated(node: yaml.Node | None) -> Iterator[Fault]:
             yield from _repeated(value)
 
 
-def _faults(error: InvalidRule, node: yaml.Node | None) -> list[Fault]:
+def _faults(error: InvalidDocument, node: yaml.Node | None, models: Models) -> list[Fault]:
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         problems = [problem for problem in cause.errors() if not _follows(problem, cause.errors())]
-        return [_fault(problem, node) for problem in problems]
+        return [_fault(problem, node, models) for problem in problems]
     place, sentence = _placed(str(error))
     return [Fault(line_of(node, place), sentence)]
 
@@ -110,11 +138,14 @@ def _placed(message: str) -> tuple[Place, str]:
     return tuple(int(name) if name.isdigit() else name for name in names), message
 
 
-def _fault(problem: Any, node: yaml.Node | None) -> Fault:
+def _fault(problem: Any, node: yaml.Node | None, models: Models) -> Fault:
     place: Place = problem["loc"]
+    if not place and problem["type"] == "value_error":
+        place, sentence = _placed(str(problem["ctx"]["error"]))
+        return Fault(line_of(node, place), sentence)
     line = line_of(node, place)
     name = ".".join(str(part) for part in place) or "the document"
-    return Fault(line, f"{name} {_sentence(problem, place)}")
+    return Fault(line, f"{name} {_sentence(problem, place, models)}")
 
 
 _SAID = {
@@ -130,9 +161,9 @@ _SAID = {
 """By pydantic's type of an error, with what its context may fill in."""
 
 
-def _sentence(problem: Any, place: Place) -> str:
+def _sentence(problem: Any, place: Place, models: Models) -> str:
     if problem["type"] == "extra_forbidden":
-        return f"is not known here{_advice(place)}"
+        return f"is not known here{_advice(place, models)}"
     said = _SAID.get(problem["type"])
     if said is not None:
         return said.format(**problem.get("ctx", {}))
@@ -140,9 +171,9 @@ def _sentence(problem: Any, place: Place) -> str:
     return f"is not right: {message[0].lower()}{message[1:]}"
 
 
-def _advice(place: Place) -> str:
+def _advice(place: Place, models: Models) -> str:
     around = tuple(part for part in place[:-1] if not isinstance(part, int))
-    model = _MODELS.get(around)
+    model = models.get(around)
     known = list(model.model_fields) if model is not None else []
     close = difflib.get_close_matches(str(place[-1]), known, 1)
     if close:

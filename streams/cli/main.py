@@ -35,8 +35,12 @@ COMMANDS = (
     "backtest",
     "query",
     "rules",
+    "policy",
+    "identity",
+    "delivery",
     "deadletters",
     "journal",
+    "replay",
     "migrate",
     "doctor",
 )

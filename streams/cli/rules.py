@@ -81,17 +81,24 @@ def _lint_all(files: Sequence[Path], known: Known, as_json: bool) -> tuple[list[
             linted.append(found)
             continue
         faulty += 1
-        _print_faults(path, found, as_json)
+        print_faults(path, found, as_json)
     return linted, faulty
 
 
-def _lint_file(path: Path, known: Known, names: dict[str, Path]) -> Linted | list[Fault]:
+def read_text(path: Path) -> str | list[Fault]:
+    """The text of a file, or why there is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         return [Fault(1, f"can't be read: {error.strerror}")]
     except UnicodeDecodeError:
         return [Fault(1, "not UTF-8 text")]
+
+
+def _lint_file(path: Path, known: Known, names: dict[str, Path]) -> Linted | list[Fault]:
+    text = read_text(path)
+    if isinstance(text, list):
+        return text
     found = lint(text, known)
     if isinstance(found, list):
         return found
@@ -101,7 +108,8 @@ def _lint_file(path: Path, known: Known, names: dict[str, Path]) -> Linted | lis
     return Linted(path, text, found.rule)
 
 
-def _print_faults(path: Path, faults: list[Fault], as_json: bool) -> None:
+def print_faults(path: Path, faults: list[Fault], as_json: bool) -> None:
+    """Says what is wrong with a file."""
     for fault in faults:
         if as_json:
             print_json({"file": str(path), "line": fault.line, "fault": fault.sentence})
@@ -136,17 +144,22 @@ def _test(linted: Linted, known: Known, as_json: bool) -> int:
 
 def _apply(linted: list[Linted], arguments: argparse.Namespace, settings: Settings) -> int:
     tenant = arguments.tenant
-    if tenant != EVERY_TENANT and tenant not in settings.tenants:
-        raise Failure(
-            f"tenant {tenant} is not among the tenants of the settings: {', '.join(settings.tenants) or 'none'}"
-        )
+    assert_known(tenant, settings)
     ends = journal_ends(settings) if arguments.wait is not None else {}
-    ids = _publish(linted, tenant, arguments.who or _user(), settings)
+    ids = _publish(linted, tenant, arguments.who or user(), settings)
     for control_id in ids if arguments.wait is not None else ():
         await_control(settings, control_id, tenant, ends, arguments.wait)
     for control_id, (_, _, rule) in zip(ids, linted, strict=True):
         _tell_applied(rule, tenant, control_id, arguments)
     return 0
+
+
+def assert_known(tenant: str, settings: Settings) -> None:
+    """Raises Failure for a tenant that the settings do not name."""
+    if tenant != EVERY_TENANT and tenant not in settings.tenants:
+        raise Failure(
+            f"tenant {tenant} is not among the tenants of the settings: {', '.join(settings.tenants) or 'none'}"
+        )
 
 
 def _publish(linted: list[Linted], tenant: str, who: str, settings: Settings) -> list[str]:
@@ -169,7 +182,8 @@ def _tell_applied(rule: Rule, tenant: str, control_id: str, arguments: argparse.
         print(f"rule {rule.rule} version {rule.version} for {tenant} {stands} ({control_id})")
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

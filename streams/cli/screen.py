@@ -98,14 +98,18 @@ def _events(events: Mapping[str, Any]) -> Table:
 
 
 def _persons(persons: Mapping[str, Any]) -> Table:
-    recall = persons["recall_of_sharing"]
-    shown = f"[green]{recall:.4f}[/green]" if recall == 1.0 else f"[red]{recall:.4f}[/red]"
+    precision, recall = (_share(persons[name]) for name in ("precision", "recall_of_evidence"))
     return _line(
         "Persons",
-        f"{persons['found']:,} found, {persons['true']:,} there are · links that shared ids imply, found: {shown}\n"
-        f"[dim]pairs of ids: precision {persons['precision']:.4f} (family tablets and resold phones join strangers "
-        f"until merge policies come), recall {persons['recall']:.4f}[/dim]",
+        f"{persons['found']:,} found, {persons['true']:,} there are · pairs of ids: precision {precision}, recall of "
+        f"what is proven {recall}\n[dim]of all there are {persons['recall']:.4f}; joining all that share an id, also "
+        f"family tablets and resold phones, would get precision {persons['sharing_precision']:.4f}, recall "
+        f"{persons['sharing_recall']:.4f}[/dim]",
     )
+
+
+def _share(value: float) -> str:
+    return f"[green]{value:.4f}[/green]" if value == 1.0 else f"[red]{value:.4f}[/red]"
 
 
 def _triggers(triggers: Mapping[str, Any]) -> Table:

@@ -1,6 +1,7 @@
 """`siyu worker ROLE`: one worker against the configured servers.
 
-In: the role and settings. Out: the worker's exit code: 0 when told to end, 70 after a fault of ours.
+In: the role and settings. Out: the worker's exit code: 0 when told to end, 70 after a fault of ours, 78 or 69 when it
+did not start, since something is to be mended or a server was away.
 Never: a broker or a topic started or made (see `up`).
 """
 

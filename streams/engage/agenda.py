@@ -12,16 +12,20 @@ from typing import Any
 from streams.engage.absences import Absences
 from streams.engage.hearing import Ears, Hearing, note
 from streams.engage.histories import Histories
+from streams.engage.joins import joins
 from streams.engage.match import SEPARATOR
 from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
 from streams.engage.sending import REMEMBER_MS, Sending
-from streams.identity.persons import IdentityFact, Merged, Moved, Persons, parts_of
+from streams.engage.waits import Waits
+from streams.identity.changes import IdentityFact
+from streams.identity.nodes import tenant_of
+from streams.identity.persons import Persons
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.poison import NOTHING, Firing, Poisoned, Tally, Told, letter_of_firing
 from streams.rules.absence import Seen
-from streams.rules.book import Book
+from streams.rules.book import Book, Compiled
 from streams.rules.timers import Timers
 
 __all__ = ["REMEMBER_MS", "Engage", "Public"]
@@ -41,6 +45,7 @@ class Engage:
         self._sending = Sending(tables, book, clock, timers=self.timers, profiles=self._profiles, records=self._records)
         self._absences = Absences(tables, clock, self.timers, self._sending)
         self._histories = Histories(tables, clock, self.timers, self._profiles, self._sending)
+        self._waits = Waits(tables, self.timers, self._profiles, self._sending, self._histories)
         self._ears = Ears(book, self._sending.policies)
         self._tally = Tally(tables)
         self.left_out: Told = NOTHING
@@ -84,10 +89,7 @@ class Engage:
     def on_event(self, hearing: Hearing, event: Mapping[str, Any], seen: Seen) -> None:
         """Takes one event to those who listen to its type."""
         for compiled in hearing.rules:
-            if compiled.rule.when.absence is not None:
-                self._absences.on_event(compiled, event, seen)
-            else:
-                self._histories.on_event(compiled, event, seen)
+            self._detector(compiled).on_event(compiled, event, seen)
         if seen.nodes:
             note(hearing, event, seen, self._profiles)
             if hearing.exits:
@@ -103,6 +105,8 @@ class Engage:
                         self._leave_out(firing)
                     else:
                         self._ripe(key)
+                except MemoryError:
+                    raise
                 except Exception as error:
                     raise Poisoned(firing, error) from error
 
@@ -123,13 +127,21 @@ class Engage:
         match = self._sending.get(key)
         if match is None and key in self._histories:
             self._histories.ripe(key, compiled)
+        elif match is None and key in self._waits:
+            self._waits.ripe(key, compiled)
         elif match is None:
             self._absences.ripe(key, compiled)
         elif compiled is not None and match.waits:
-            self._absences.decide(match, compiled)
+            waits = self._waits if _on_person(compiled) else self._absences
+            waits.decide(match, compiled)
         else:
             self._sending.forget(match)
             self._absences.forget(key)
+
+    def _detector(self, compiled: Compiled) -> Absences | Waits | Histories:
+        if compiled.rule.when.absence is None:
+            return self._histories
+        return self._waits if _on_person(compiled) else self._absences
 
     def on_receipt(self, record: Mapping[str, Any]) -> None:
         """Takes what a sender reports of a trigger: what failed falls back, what was answered counts as a doing."""
@@ -145,17 +157,12 @@ class Engage:
 
     def on_identity(self, facts: Sequence[IdentityFact]) -> None:
         """Takes what became known of who is who: what persons that became one had got adds up."""
-        moved: list[str] = []
-        groups: dict[str, list[list[str]]] = {}
-        cause = ""
-        for fact in facts:
-            if isinstance(fact, Moved):
-                moved.append(fact.node)
-            elif isinstance(fact, Merged):
-                groups.setdefault(self._profiles.person((fact.a,))[0], []).append(moved)
-                moved, cause = [], fact.evidence.event_id
-        for one_id, came in groups.items():
-            others = set(self._profiles.members(one_id)).difference(*came)
-            self._sending.merged(one_id, [sorted(others), *came], cause)
-            if one_id:
-                self._histories.merged(self._ears.histories(parts_of(came[0][0])[0]), one_id)
+        profiles = self._profiles
+        for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
+            self._sending.merged(join.one_id, join.parts, join.cause)
+            self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)
+
+
+def _on_person(compiled: Compiled) -> bool:
+    absence = compiled.rule.when.absence
+    return absence is not None and absence.same == "person"

@@ -49,7 +49,7 @@ class Histories:
         value = _value(kind, event)
         if met and value is not None:
             node = seen.nodes[0]
-            self._note(compiled, node, Entry(seen.event_time_ms, met[0], seen.event_id, value, node))
+            self.note(compiled, Entry(seen.event_time_ms, met[0], seen.event_id, value, node))
             self.look(compiled, event["tenant"], self._profiles.members(self._profiles.person(seen.nodes)[0]))
 
     def _match_at_once(self, compiled: Compiled, tenant: str, seen: Seen, wait_ms: int) -> None:
@@ -58,8 +58,9 @@ class Histories:
         match = Match(tenant, name, cause, "", seen.nodes, seen.event_time_ms, due_ms, (seen.event_id,))
         self._sending.due(match, compiled)
 
-    def _note(self, compiled: Compiled, node: str, entry: Entry) -> None:
-        key = _key(compiled, node)
+    def note(self, compiled: Compiled, entry: Entry) -> None:
+        """Notes an event that counts."""
+        key = _key(compiled, entry.node)
         _, entries, marks = self._row(key, compiled)
         kept = [one for one in entries if one[0] > self._horizon(compiled)]
         self._rows.put(key, (compiled.rule.when.name, (*kept, tuple(entry[:4])), marks))
@@ -81,23 +82,33 @@ class Histories:
 
     def look(self, compiled: Compiled, tenant: str, nodes: Iterable[str]) -> None:
         """Finds what the history of these nodes has come to match."""
-        rows = {node: self._row(_key(compiled, node), compiled) for node in nodes}
-        horizon = self._horizon(compiled)
-        entries = [_entry(entry, node) for node, (_, kept, _) in rows.items() for entry in kept if entry[0] > horizon]
-        marks = [mark for _, _, of_node in rows.values() for mark in of_node]
+        entries, marks = self.of(compiled, nodes)
         for found in _find(compiled, entries, marks):
             if found.due_ms > self._clock.now - LATE_MS:
                 self._found(compiled, tenant, found)
 
+    def of(self, compiled: Compiled, nodes: Iterable[str]) -> tuple[list[Entry], list[int]]:
+        """What still counts of the history of these nodes, and what has matched."""
+        rows = {node: self._row(_key(compiled, node), compiled) for node in nodes}
+        horizon = self._horizon(compiled)
+        entries = [_entry(entry, node) for node, (_, kept, _) in rows.items() for entry in kept if entry[0] > horizon]
+        return entries, [mark for _, _, of_node in rows.values() for mark in of_node]
+
     def _found(self, compiled: Compiled, tenant: str, found: Found) -> None:
         anchor = found.anchor
-        key = _key(compiled, anchor.node)
-        name, entries, marks = self._row(key, compiled)
-        live = [mark for mark in marks if mark > self._horizon(compiled)]
-        self._rows.put(key, (name, entries, (*live, found.mark_ms)))
+        self.mark(compiled, anchor.node, found.mark_ms)
         rule, cause = compiled.rule.rule, anchor.event_id
         match = Match(tenant, rule, cause, "", (anchor.node,), anchor.time_ms, found.due_ms, found.events)
         self._sending.due(match, compiled)
+
+    def mark(self, compiled: Compiled, node: str, mark_ms: int) -> None:
+        """Notes what has matched."""
+        key = _key(compiled, node)
+        name, entries, marks = self._row(key, compiled)
+        live = [mark for mark in marks if mark > self._horizon(compiled)]
+        self._rows.put(key, (name, entries, (*live, mark_ms)))
+        if key not in self._timers:
+            self._timers.set(key, self._forgets(compiled, mark_ms), 0, NOW)
 
     def merged(self, rules: Iterable[Compiled], one_id: str) -> None:
         """Persons became one: what they did is one history from now on."""
@@ -109,7 +120,8 @@ class Histories:
 
     def ripe(self, key: str, compiled: Compiled | None) -> None:
         """Forgets a row in which nothing counts any more; looks again later where something does."""
-        newest = max((entry[0] for entry in self._rows[key][1]), default=0)
+        _, entries, marks = self._rows[key]
+        newest = max((*(entry[0] for entry in entries), *marks), default=0)
         if compiled is not None and newest > self._horizon(compiled):
             self._timers.set(key, self._forgets(compiled, newest), 0, NOW)
         else:
@@ -130,7 +142,7 @@ def _key(compiled: Compiled, node: str) -> str:
 
 def _span(compiled: Compiled) -> int:
     kind = compiled.rule.when.kind
-    if isinstance(kind, kinds.Sequence | kinds.Count):
+    if isinstance(kind, kinds.Sequence | kinds.Count | kinds.Absence):
         return kind.within
     return kind.at_most if isinstance(kind, kinds.Interval) else 0
 

@@ -8,13 +8,14 @@ moves a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from streams.delivery.channels import Address
 from streams.delivery.decide import Got, Recipient
 from streams.delivery.policy import ZONE_TRAIT, DeliveryPolicy
 from streams.delivery.zones import zone
-from streams.identity.persons import NOBODY, Persons, parts_of
+from streams.identity.nodes import NOBODY, parts_of
+from streams.identity.persons import Persons
 from streams.journal.tables import Tables
 from streams.profile.consents import Consents
 from streams.profile.doings import Doings
@@ -43,16 +44,21 @@ class Profiles:
         """All nodes of this person."""
         return self._persons.members(one_id)
 
-    def recipient(self, one_id: str, policy: DeliveryPolicy, channels: Iterable[str]) -> Recipient:
-        """The person as delivery knows them."""
+    def recipient(
+        self, one_id: str, policy: DeliveryPolicy, channels: Iterable[str], at_hand: Collection[str]
+    ) -> Recipient:
+        """The person as delivery knows them. A value that is contested is no address, unless it is `at_hand`."""
         nodes = self.members(one_id)
         words = {channel: self.consents.of(nodes, channel) for channel in channels}
         lives = self.traits.of(nodes, ZONE_TRAIT)
         return Recipient(
             one_id=one_id,
             zone=(lives and zone(lives.value)) or policy.at_home,
-            addresses=[Address(node, *parts_of(node)[1:], self._persons.node(node).seq) for node in nodes],
+            addresses=[self._address(node) for node in self._persons.addresses(one_id, at_hand)],
             got=[Got(sent.time_ms, sent.rule, sent.channel) for sent in self.sends.of(nodes)],
             consents={channel: word for channel, word in words.items() if word is not None},
             opened=lambda doing: self.doings.last(nodes, doing),
         )
+
+    def _address(self, node: str) -> Address:
+        return Address(node, *parts_of(node)[1:], self._persons.node(node).seq)

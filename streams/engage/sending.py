@@ -20,7 +20,7 @@ from streams.delivery.reasons import Why
 from streams.engage.match import Match, Stage, from_row
 from streams.engage.profile import Profiles
 from streams.engage.records import About, Records
-from streams.identity.persons import parts_of
+from streams.identity.nodes import parts_of
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.profile.sends import Sent
@@ -84,7 +84,7 @@ class Sending:
 
     def _recipient(self, match: Match, policy: DeliveryPolicy, offer: Offer) -> Recipient:
         one_id, _ = self._profiles.person(match.nodes)
-        return self._profiles.recipient(one_id, policy, [route.channel for route in offer.routes])
+        return self._profiles.recipient(one_id, policy, [route.channel for route in offer.routes], match.nodes)
 
     def _offer(self, match: Match, compiled: Compiled) -> Offer:
         send = compiled.rule.send
@@ -201,7 +201,7 @@ class Sending:
             return
         tenant = parts_of(groups[0][0])[0]
         policy = self.policies.of(tenant)
-        person = self._profiles.recipient(one_id, policy, ())
+        person = self._profiles.recipient(one_id, policy, (), ())
         limits = [(None, policy.counted), *((name, spec.counted) for name, spec in sorted(policy.channels.items()))]
         told: set[str] = set()
         for channel, caps in limits:

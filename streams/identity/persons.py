@@ -1,213 +1,182 @@
-"""Who is one person: ids that were seen together are one, for as long as no link is cut.
+"""Who is one person: what ids that were seen together are by the tenant's policy, for as long as no link is cut.
 
-In: the ids of one event, in nodes; the event as evidence. Out: the node and person it belongs to; what changed.
-Never: a limit or a weak kind (plain union-find over shared ids with blocked values), a clock.
+In: the ids of one event, in nodes; the event as evidence; operators' commands; policy texts.
+Out: the node and person that an event belongs to; what changed. Never: a clock.
 
-A node is `tenant, kind, scope, value` joined by U+001F, which no accepted value can hold. A person is named by the
-`one_id` of its founding node; when two merge, the one that was founded first keeps its name. Links are kept as facts
-with the event that made them, from each event's strongest id to each of its others.
+A person is named by the hash of its founding node; when two merge, the one that was founded first keeps its name. An
+event's strongest id is seen together with each of its others, and `meetings` decides these pairs. Most events bring
+nothing new: of those only a look-up is asked here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
-from schemas.masking import keyed_hash
-from streams.identity.policy import MergePolicy
+from streams.identity.changes import IdentityFact
+from streams.identity.cutting import Cutting
+from streams.identity.explain import Chain, explain
+from streams.identity.meetings import Meetings, Sighting
+from streams.identity.nodes import NOBODY, Evidence, Node, base_of, kind_of, parts_of, tenant_of
+from streams.identity.people import People
+from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.journal.tables import Tables
 
-SEPARATOR = "\x1f"
-
-
-class Evidence(NamedTuple):
-    """The event that made a change true."""
-
-    event_id: str
-    event_time_ms: int
-
-
-class Node(NamedTuple):
-    """What is known of a node: its person, its own hash, and the `seq` at which it was first seen."""
-
-    one_id: str
-    node_id: str
-    seq: int
-
-
-class Linked(NamedTuple):
-    """Two nodes were seen together for the first time."""
-
-    a: str
-    b: str
-    a_id: str
-    b_id: str
-    one_id: str
-    evidence: Evidence
-    seq: int
-
-
-class Merged(NamedTuple):
-    """Person `gone` became part of person `into`, over the link a-b."""
-
-    gone: str
-    into: str
-    a: str
-    b: str
-    evidence: Evidence
-    seq: int
-
-
-class Moved(NamedTuple):
-    """A node belongs to this person now: it is new, or came over in a merge."""
-
-    node: str
-    node_id: str
-    one_id: str
-    seq: int
-
-
-IdentityFact = Linked | Merged | Moved
-NOBODY = Node("", "", 0)
-_SETTLED = 200_000
-
-
-def kind_of(node: str) -> str:
-    """The node's kind."""
-    return node.split(SEPARATOR, 2)[1]
-
-
-def parts_of(node: str) -> tuple[str, str, str, str]:
-    """The node's tenant, kind, scope and value."""
-    tenant, kind, scope, value = node.split(SEPARATOR, 3)
-    return tenant, kind, scope, value
+_NO_PAIR = "it names one id twice, or one that stands for nobody"
 
 
 class Persons:
-    """Tables `nodes` (node → Node), `persons` (one_id → founding seq) and `links` (a, b → evidence)."""
+    """Everyone known to one shard."""
 
-    def __init__(self, tables: Tables, policy: MergePolicy, salt: bytes) -> None:
-        self._nodes = tables.table("nodes")
-        self._persons = tables.table("persons")
-        self._links = tables.table("links")
-        self._meta = tables.table("meta")
-        self._policy = policy
-        self._salt = salt
-        self._seq: int = self._meta.get("identity_seq", 0)
-        self._settled: dict[tuple[str, ...], str] = {}
-        self._members: dict[str, list[str]] = {}
-        for node, known in self._nodes.items():
-            self._nodes[node] = Node(*known)
-            self._members.setdefault(known[0], []).append(node)
-        self.facts: list[IdentityFact] = []
+    def __init__(self, tables: Tables, salt: bytes, default: MergePolicy = DEFAULT) -> None:
+        self._policies = Policies(tables, default)
+        self._people = People(tables, salt)
+        self._meetings = Meetings(self._people, tables)
+        self._cutting = Cutting(self._people, self._meetings, tables)
+        self._aliases = tables.table("aliases")
+        self._nodes = self._people.nodes
+        self._current = self._people.current
+        self._settled = self._people.settled
+        self.facts: list[IdentityFact] = self._people.facts
+
+    # Events
 
     def resolve(self, nodes: Sequence[str], evidence: Evidence) -> Node:
-        """The strongest node of one event with its person, after its ids have become one. NOBODY without a good id."""
+        """The node that one event belongs to, with its person, after its ids have met. NOBODY without a good id."""
         if len(nodes) == 1:
-            known: Node | None = self._nodes.get(nodes[0])
-            if known is not None:
+            node = nodes[0]
+            known: Node | None = self._nodes.get(node)
+            if known is not None and node not in self._current and node not in self._aliases:
                 return known
         settled = self._settled.get(tuple(nodes))
         if settled is not None:
             return self.node(settled)
-        usable = [node for node in nodes if node in self._nodes or not self.is_blocked(node)]
-        if not usable:
-            return NOBODY
-        usable.sort(key=self._strength)
-        self._remember(nodes, usable[0])
-        return self._join(usable, evidence)
+        policy = self._policies.of(tenant_of(nodes[0]))
+        self._meetings.name_hashes(nodes, policy)
+        usable = self._usable(nodes, policy)
+        return self._meet(nodes, usable, Sighting(policy, evidence)) if usable else NOBODY
 
-    def _remember(self, nodes: Sequence[str], strongest: str) -> None:
-        """What came together once is joined and linked for as long as no link is cut: no need to look again."""
-        if len(self._settled) >= _SETTLED:
-            self._settled.clear()
-        self._settled[tuple(nodes)] = strongest
+    def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
+        """The ids that name somebody, the strongest first, phones in plain where they are known so."""
+        aliases, known, ranks = self._aliases, self._nodes, policy.ranks
+        good = [node for node in nodes if node in known or not blocked(node, policy)]
+        if len(good) < 2:
+            return [aliases.get(node, node) for node in good]
+        return sorted({aliases.get(node, node) for node in good}, key=lambda node: (ranks[kind_of(node)], node))
 
-    def _join(self, nodes: list[str], evidence: Evidence) -> Node:
-        strongest = nodes[0]
-        known = [node for node in nodes if node in self._nodes]
-        home = self._home(known) if known else self._found(strongest)
-        for node in nodes:
-            if node not in self._nodes:
-                self._place(node, home)
-        for other in nodes[1:]:
-            self._link(strongest, other, evidence)
-        return self.node(strongest)
+    def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
+        strongest = usable[0]
+        if len(usable) == 1:
+            self._meetings.alone(strongest, seen)
+        for other in usable[1:]:
+            self._meetings.meet(strongest, other, seen)
+        goes_to = self._goes_to(usable, seen.policy)
+        if len(nodes) > 1 or goes_to != nodes[0]:
+            self._settled.remember(tuple(nodes), usable, goes_to)
+        return self.node(goes_to)
 
-    def _home(self, known: list[str]) -> str:
-        """The person that new nodes of this event belong to: its oldest."""
-        persons: set[str] = {self._nodes[node][0] for node in known}
-        return min(persons, key=self._age)
+    def _goes_to(self, usable: Sequence[str], policy: MergePolicy) -> str:
+        """The strongest id that is neither weak nor contested, else the contested, else the weak one's last login."""
+        current = self._current
+        if usable[0] not in current:
+            return usable[0]
+        firm = (node for node in usable if kind_of(node) not in policy.weak and node not in current)
+        return next(firm, current[usable[0]])
 
-    def _age(self, one_id: str) -> tuple[int, str]:
-        return self._persons[one_id], one_id
+    def usable(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        """Those of an event's nodes that name a person, after `resolve` has seen them; the one it belongs to first."""
+        if not nodes:
+            return ()
+        policy = self._policies.of(tenant_of(nodes[0]))
+        known = [node for node in self._usable(nodes, policy) if node in self._nodes]
+        if not known:
+            return ()
+        first = self._goes_to(known, policy)
+        return first, *(node for node in known if node != base_of(first))
 
-    def _found(self, node: str) -> str:
-        one_id = keyed_hash(node, self._salt)
-        self._persons.put(one_id, self._next_seq())
-        return one_id
+    # Commands and policies
 
-    def _place(self, node: str, one_id: str) -> None:
-        placed = Node(one_id, keyed_hash(node, self._salt), self._next_seq())
-        self._nodes.put(node, placed)
-        self._members.setdefault(one_id, []).append(node)
-        self.facts.append(Moved(node, placed.node_id, one_id, placed.seq))
+    def link(self, tenant: str, a: str, b: str, evidence: Evidence) -> str:
+        """Links two ids by an operator's word, whatever limits say; why not, where it can't."""
+        policy = self._policies.of(tenant)
+        usable = self._usable((a, b), policy)
+        if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
+            return _NO_PAIR
+        stronger, weaker = usable
+        self._meetings.name_hashes(usable, policy)
+        self._cutting.lift(stronger, weaker, policy, evidence)
+        self._settled.clear()
+        self._meetings.meet(stronger, weaker, Sighting(policy, evidence, by_command=True))
+        return ""
 
-    def _link(self, a: str, b: str, evidence: Evidence) -> None:
-        pair = f"{a}\x1e{b}" if a < b else f"{b}\x1e{a}"
-        if pair in self._links:
+    def unlink(self, tenant: str, a: str, b: str, evidence: Evidence) -> str:
+        """Cuts the link of two ids, and keeps them from being linked again; why not, where it can't."""
+        policy = self._policies.of(tenant)
+        usable = self._usable((a, b), policy)
+        if len(usable) < 2:
+            return _NO_PAIR
+        self._cutting.cut(usable[0], usable[1], policy, evidence)
+        return ""
+
+    def apply(self, tenant: str, text: str, evidence: Evidence) -> MergePolicy:
+        """Puts a policy in force for what comes; values that it blocks leave their persons at once.
+
+        Raises InvalidPolicy and changes nothing.
+        """
+        applied = self._policies.apply(tenant, text)
+        self._settled.clear()
+        for node in sorted(self._nodes):
+            of = tenant_of(node)
+            if tenant in (of, EVERY_TENANT) and self._policies.of(of) is applied:
+                self._look_again(node, applied, evidence)
+        return applied
+
+    def _look_again(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
+        if node not in self._nodes or node != base_of(node):
             return
-        self._links.put(pair, evidence)
-        persons = {self._nodes[a][0], self._nodes[b][0]}
-        if len(persons) == 2:
-            into, gone = sorted(persons, key=self._age)
-            self._merge(into, gone)
-            self.facts.append(Merged(gone, into, a, b, evidence, self._next_seq()))
-        one_id, a_id, _ = self._nodes[a]
-        self.facts.append(Linked(a, b, a_id, self._nodes[b][1], one_id, evidence, self._next_seq()))
+        if blocked(node, policy):
+            self._cutting.remove(node, policy, evidence)
+        elif self._meetings.name_hashes((node,), policy):
+            self._meetings.meet_hashes(node, Sighting(policy, evidence))
 
-    def _merge(self, into: str, gone: str) -> None:
-        for node in sorted(self._members.pop(gone)):
-            self._move(node, into)
-        self._persons.drop(gone)
-
-    def _move(self, node: str, into: str) -> None:
-        _, node_id, seq = self._nodes[node]
-        self._nodes.put(node, Node(into, node_id, seq))
-        self._members[into].append(node)
-        self.facts.append(Moved(node, node_id, into, self._next_seq()))
+    # Questions
 
     def node(self, node: str) -> Node:
         """The node as it is now; NOBODY if it is unknown."""
         known: Node = self._nodes.get(node, NOBODY)
         return known
 
-    def usable(self, nodes: Sequence[str]) -> tuple[str, ...]:
-        """Those of an event's nodes that name a person, the strongest first; after `resolve` has seen them."""
-        return tuple(sorted((node for node in nodes if node in self._nodes), key=self._strength))
-
     def members(self, one_id: str) -> list[str]:
         """All nodes of a person, in alphabetical order; none for an unknown one."""
-        return sorted(self._members.get(one_id, ()))
+        return sorted(self._people.members(one_id))
+
+    def addresses(self, one_id: str, at_hand: Collection[str]) -> list[str]:
+        """The nodes under which a person can be reached, in alphabetical order.
+
+        A value that another person claims is none, unless it is at hand: it stood on the event that matters.
+        """
+        contested = self._people.contested
+        return [node for node in self.members(one_id) if node in at_hand or not contested(node)]
 
     def everyone(self) -> dict[str, list[str]]:
         """All persons with their nodes."""
-        return {one_id: sorted(nodes) for one_id, nodes in self._members.items()}
+        return self._people.everyone()
+
+    def explain(self, a: str, b: str) -> Chain | None:
+        """Why two ids are one person: the shortest chain of evidence; None where they are not."""
+        one_id = self.node(a).one_id
+        if not one_id or self.node(b).one_id != one_id:
+            return None
+        links = {node: self._people.links.get(node, ()) for node in self.members(one_id)}
+        return explain(links, a, b, self._policies.of(tenant_of(a)).ranks)
 
     def take_facts(self) -> list[IdentityFact]:
         """What changed since the last call, in order."""
-        facts, self.facts = self.facts, []
+        facts = list(self.facts)
+        self.facts.clear()
         return facts
 
-    def _strength(self, node: str) -> tuple[int, str]:
-        return self._policy.ranks[kind_of(node)], node
 
-    def is_blocked(self, node: str) -> bool:
-        """Whether the node's value stands for nobody."""
-        _, kind, _, value = parts_of(node)
-        return self._policy.blocked(kind, value)
-
-    def _next_seq(self) -> int:
-        self._seq += 1
-        self._meta.put("identity_seq", self._seq)
-        return self._seq
+def blocked(node: str, policy: MergePolicy) -> bool:
+    """Whether the node's value stands for nobody."""
+    _, kind, _, value = parts_of(node)
+    return policy.blocked(kind, value)

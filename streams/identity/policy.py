@@ -1,31 +1,159 @@
-"""Which values name nobody, and which kinds of id are stronger.
+"""Which values name nobody, which kinds of id are stronger, and what one person may hold.
 
-In: one normalised id. Out: whether it may name a person; its rank. Never: state.
+In: policy texts; one normalised id. Out: a compiled policy that answers about ids. Never: state of persons; a file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from schemas.records import ID_KINDS
+import yaml
 
+from streams.identity.defaults import TEXT
+from streams.identity.spec import Blocked, Hashed, InvalidPolicy, Limit, PolicySpec, Values, line_of, parse_policy
+from streams.journal.tables import Tables
+
+EVERY_TENANT = "*"
+_QUOTES = "'\"“”"
 _PLACEHOLDER = re.compile(
-    r"""^['"“”]*(?:[0\-]*|-?1|null|none|nil|nan|undefined|unknown|anonymous|guest|invalid|test|true|false)['"“”]*$""",
+    rf"^[{_QUOTES}]*(?:[0\-]*|-?1|null|none|nil|nan|undefined|unknown|anonymous|guest|invalid|test|true|false)[{_QUOTES}]*$",
     re.IGNORECASE,
 )
 _TEST_PHONE = re.compile(r"^\+86(?:1[3-9]0{9}|13800138000|13800000000|13912345678|12345678901)$")
+_HOME = "+86"
+
+
+@dataclass(frozen=True, slots=True)
+class KindPolicy:
+    """What holds for one kind: its rank (0 is the strongest), and each line as refusals name it."""
+
+    rank: int
+    values: Values
+    values_line: str
+    limits: tuple[tuple[Limit, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MergePolicy:
-    """The rules by which ids join. `ranks`: 0 is the strongest kind."""
+    """The rules by which a tenant's ids join. `label`: its name and version."""
 
-    ranks: dict[str, int]
+    name: str
+    version: int
+    kinds: Mapping[str, KindPolicy]
+    ranks: Mapping[str, int]
+    weak: frozenset[str]
+    exclusive: frozenset[str]
+    hashed_phones: tuple[Hashed, ...]
+    _blocked: tuple[Callable[[str, str], bool], ...]
+
+    @property
+    def label(self) -> str:
+        """Its name and version."""
+        return f"{self.name}@{self.version}"
 
     def blocked(self, kind: str, value: str) -> bool:
-        """Whether this value is a placeholder or a test value, also in quotes: it joins nobody."""
-        return bool(_PLACEHOLDER.match(value)) or (kind == "phone" and bool(_TEST_PHONE.match(value)))
+        """Whether this value names nobody: a placeholder, also in quotes, a test value, or one that a tenant blocks."""
+        if _PLACEHOLDER.match(value) or (kind == "phone" and _TEST_PHONE.match(value)):
+            return True
+        return any(blocks(kind, value) for blocks in self._blocked)
+
+    def hashes(self, phone: str) -> list[tuple[str, str]]:
+        """Scope and value of this phone (E.164) as each shop hashes it."""
+        return [(scheme.scope, _hashed(scheme, phone)) for scheme in self.hashed_phones]
 
 
-DEFAULT = MergePolicy(ranks={kind: rank for rank, kind in enumerate(ID_KINDS)})
+def compile_policy(text: str, default: MergePolicy | None = None) -> MergePolicy:
+    """The policy of this text; what it says nothing of is as in `default`.
+
+    Raises:
+        InvalidPolicy: it does not parse, or what it says does not fit together.
+    """
+    spec, node = parse_policy(text)
+    kinds = {kind: _kind(spec, node, kind, rank, default) for rank, kind in enumerate(spec.priority)}
+    weak = frozenset(kind for kind in kinds if kinds[kind].values is Values.WEAK)
+    _assert_weak_last(spec, weak)
+    return MergePolicy(
+        name=spec.policy,
+        version=spec.version,
+        kinds=kinds,
+        ranks={kind: kinds[kind].rank for kind in kinds},
+        weak=weak,
+        exclusive=frozenset(kind for kind in kinds if kinds[kind].values is Values.EXCLUSIVE),
+        hashed_phones=spec.hashed_phones,
+        _blocked=tuple(map(_test, spec.blocked)),
+    )
+
+
+def _kind(spec: PolicySpec, node: yaml.Node, kind: str, rank: int, default: MergePolicy | None) -> KindPolicy:
+    said, fallback = spec.kinds.get(kind), default.kinds[kind] if default is not None else None
+    label = f"{spec.policy}@{spec.version}"
+    values, values_line = (fallback.values, fallback.values_line) if fallback else (Values.EXCLUSIVE, label)
+    limits = fallback.limits if fallback else ()
+    if said is not None and said.values is not None:
+        values = said.values
+        values_line = f"{label}:{line_of(node, 'kinds', kind, 'values')} {kind}: {values.value}"
+    if said is not None and said.hold is not None:
+        limits = tuple(
+            (limit, f"{label}:{line_of(node, 'kinds', kind, 'hold', at)} {kind}: {limit.text}")
+            for at, limit in enumerate(said.hold)
+        )
+    return KindPolicy(rank, values, values_line, limits)
+
+
+def _assert_weak_last(spec: PolicySpec, weak: frozenset[str]) -> None:
+    first = next((at for at, kind in enumerate(spec.priority) if kind in weak), len(spec.priority))
+    late = [kind for kind in spec.priority[first:] if kind not in weak]
+    if late:
+        raise InvalidPolicy(f"priority: {spec.priority[first]} is weak, so it must stand after {late[0]}")
+
+
+def _test(blocked: Blocked) -> Callable[[str, str], bool]:
+    values = frozenset(value.strip(_QUOTES).casefold() for value in blocked.values)
+    pattern = re.compile(blocked.pattern) if blocked.pattern is not None else None
+
+    def blocks(kind: str, value: str) -> bool:
+        if blocked.kind not in (None, kind):
+            return False
+        bare = value.strip(_QUOTES)
+        return bare.casefold() in values or (pattern is not None and pattern.fullmatch(bare) is not None)
+
+    return blocks
+
+
+def _hashed(scheme: Hashed, phone: str) -> str:
+    number = phone.removeprefix(_HOME) if scheme.form == "national" else phone
+    text = scheme.salt + number if scheme.salt_at == "start" else number + scheme.salt
+    return hashlib.new(scheme.algorithm, text.encode(), usedforsecurity=False).hexdigest()
+
+
+DEFAULT = compile_policy(TEXT)
+
+
+class Policies:
+    """Rows tenant → text. A policy for tenant "*" is in force for every tenant that has none of its own."""
+
+    def __init__(self, tables: Tables, default: MergePolicy = DEFAULT) -> None:
+        self._rows = tables.table("policies")
+        self._default = default
+        self._compiled = {tenant: compile_policy(text, default) for tenant, text in self._rows.items()}
+
+    def of(self, tenant: str) -> MergePolicy:
+        """The policy in force for the tenant."""
+        compiled = self._compiled
+        return compiled.get(tenant) or compiled.get(EVERY_TENANT) or self._default
+
+    def apply(self, tenant: str, text: str) -> MergePolicy:
+        """Puts a policy in force, in place of the tenant's, unless that has the same name and a higher version.
+
+        Raises InvalidPolicy and changes nothing.
+        """
+        policy = compile_policy(text, self._default)
+        before = self._compiled.get(tenant)
+        if before is not None and before.name == policy.name and before.version > policy.version:
+            raise InvalidPolicy(f"version: {before.version} is in force, {policy.version} is older")
+        self._compiled[tenant] = policy
+        self._rows.put(tenant, text)
+        return policy

@@ -5,7 +5,8 @@ Never: a refused event: a bad id is set aside, since money must not be lost for 
 
 - values and scopes are trimmed; an openid and a marketplace_id need their scope, a member_card keeps its own, every
   other kind has one issuer only, and its scope is dropped;
-- phones become E.164, e-mails lower case.
+- phones become E.164, e-mails lower case; a phone with a scope whose value is the hex of a hash is one that a shop
+  hashed: it keeps its scope, the shop's scheme.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _KINDS = pa.array(ID_KINDS)
 _NEEDED = pa.array(SCOPE_NEEDED)
 _KEPT = pa.array(SCOPE_KEPT)
 _EMAIL = r"^[^@\s]+@[^@\s]+$"
+_HASH = r"^(?:[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})$"
 
 
 class Identifiers(NamedTuple):
@@ -45,15 +47,26 @@ def clean(kind: pa.Array, scope: pa.Array, value: pa.Array) -> Identifiers:
     invalid_phone, invalid_email.
     """
     value = pc.utf8_trim_whitespace(pc.fill_null(value, ""))
-    scope = _scopes(kind, scope)
+    hashed = _hashed(kind, scope, value)
+    scope = _scopes(kind, scope, hashed)
     reason = _reasons(kind, scope, value)
-    value, reason = _phones(kind, value, reason)
+    value, reason = _phones(kind, value, reason, hashed)
     value, reason = _emails(kind, value, reason)
     return Identifiers(kind, scope, value, reason)
 
 
-def _scopes(kind: pa.Array, scope: pa.Array) -> pa.Array:
+def _hashed(kind: pa.Array, scope: pa.Array, value: pa.Array) -> pa.Array | None:
+    """Which are hashed phones; None where there is none, as nearly always."""
+    scoped = pc.and_(pc.equal(kind, "phone"), pc.greater(pc.utf8_length(pc.fill_null(scope, "")), 0))
+    if not pc.any(scoped).as_py():
+        return None
+    return pc.and_(scoped, pc.match_substring_regex(value, _HASH))
+
+
+def _scopes(kind: pa.Array, scope: pa.Array, hashed: pa.Array | None) -> pa.Array:
     kept = pc.is_in(kind, value_set=_KEPT)
+    if hashed is not None:
+        kept = pc.or_(kept, hashed)
     return pc.if_else(kept, pc.utf8_trim_whitespace(pc.fill_null(scope, "")), "")
 
 
@@ -84,8 +97,11 @@ def _either(*masks: pa.Array | None) -> pa.Array | None:
     return found
 
 
-def _phones(kind: pa.Array, value: pa.Array, reason: pa.Array) -> tuple[pa.Array, pa.Array]:
+def _phones(kind: pa.Array, value: pa.Array, reason: pa.Array, hashed: pa.Array | None) -> tuple[pa.Array, pa.Array]:
     mask = _good(kind, "phone", reason)
+    if hashed is not None:
+        value = pc.if_else(hashed, pc.utf8_lower(value), value)
+        mask = pc.and_(mask, pc.invert(hashed))
     if not pc.any(mask).as_py():
         return value, reason
     return _settle(value, reason, mask, e164_column(value.filter(mask)), "invalid_phone")

@@ -21,13 +21,13 @@ Clause = tuple[str, tuple[str, ...], str]
 
 
 class Absence(Strict):
-    """`after` this event, none of `of` happened `within` this time, by the same business key."""
+    """`after` this event, none of `of` happened `within` this time, by the `same` business key or person."""
 
     after: EventType
     where: Where = "true"
     of: EventTypes
     within: Duration
-    same: Literal["order_id"]
+    same: Literal["order_id", "person"]
     waits_for: tuple[str, ...] = ()
     """Sources that can bring what prevents it (`order`, `pos`, …); empty: all that carry events."""
 

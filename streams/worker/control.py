@@ -23,7 +23,7 @@ from streams.ingest.regroup import shard_of
 from streams.journal.frame import decode_frame
 from streams.rules.book import EVERY_TENANT
 from streams.settings import Settings
-from streams.topics import CONTROL, JOURNAL, RAW
+from streams.topics import COMMANDS, CONTROL, JOURNAL, RAW
 from streams.worker.clients import BrokerUnavailable, Record, admin, follow, read, sentence
 
 _OFFSETS: Any = OffsetSpec  # its methods have no types
@@ -65,21 +65,33 @@ def publish_control(
         who=who,
         time=now,
     )
-    _send(producer, tenant, encode("control", record, registry.id_of("control")), now)
+    _send(producer, CONTROL, tenant, encode("control", record, registry.id_of("control")), now)
     return record["control_id"]
 
 
-def _send(producer: Producer, key: str, value: bytes, time_ms: int) -> None:
+def publish_command(producer: Producer, registry: Registry, command: Mapping[str, Any]) -> str:
+    """Writes an operator's order about who is who to `identity.commands`, and answers its command_id.
+
+    `command`: tenant, kind, a, b, who and why, as in `IdentityCommand`. Blocks, 30 s at most. Raises BrokerUnavailable.
+    """
+    now = int(time.time() * 1000)
+    record = {**command, "command_id": uuid.uuid4().hex, "time": now}
+    packed = encode("identity_command", record, registry.id_of("identity_command"))
+    _send(producer, COMMANDS, record["tenant"], packed, now)
+    return str(record["command_id"])
+
+
+def _send(producer: Producer, topic: str, key: str, value: bytes, time_ms: int) -> None:
     said: list[KafkaError | None] = []
 
     def taken(error: KafkaError | None, _: object) -> None:
         said.append(error)
 
-    producer.produce(CONTROL, key=key.encode(), value=value, timestamp=time_ms, on_delivery=taken)
+    producer.produce(topic, key=key.encode(), value=value, timestamp=time_ms, on_delivery=taken)
     producer.flush(_SENT_WITHIN_S)
     if not said or said[0] is not None:
         reason = sentence(said[0]) if said and said[0] is not None else f"no answer in {_SENT_WITHIN_S:.0f} s"
-        raise BrokerUnavailable(f"the record for {CONTROL} was not taken: {reason}")
+        raise BrokerUnavailable(f"the record for {topic} was not taken: {reason}")
 
 
 def publish_sources(settings: Settings, producer: Producer, registry: Registry, time_ms: int | None = None) -> str:
@@ -130,6 +142,12 @@ def sources_text(starts: Mapping[tuple[str, int], int]) -> str:
 def first_offsets(settings: Settings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
     """The first offset that the broker has of each partition of these topics. Raises BrokerUnavailable."""
     return _offsets(settings, topics, _OFFSETS.earliest())
+
+
+def offsets_since(settings: Settings, topic: str, time_ms: int) -> dict[int, int]:
+    """The first offset of each partition whose record is not older than this; -1 where none is. BrokerUnavailable."""
+    found = _offsets(settings, [topic], _OFFSETS.for_timestamp(time_ms))
+    return {partition: offset for (_, partition), offset in found.items()}
 
 
 def journal_ends(settings: Settings) -> dict[int, int]:

@@ -51,10 +51,14 @@ class WriteFacts:
         self._stopping = threading.Event()
         self._resolved = Log(settings, RESOLVED, shard, self.number, begins_late=True)
         self._settings = settings
-        self.waits_for = ""
         self.pulse = 0
         self._waiting = Waiting(shard, telemetry)
         self._pause_s = pause_s
+
+    @property
+    def waits_for(self) -> str:
+        """See `Work`."""
+        return self._waiting.why
 
     def open(self) -> int:
         """Takes the shard over, and settles the block in doubt; the journal offset after the last block with rows."""
@@ -108,18 +112,11 @@ class WriteFacts:
         self._telemetry.observe("siyu_sink_seconds", seconds)
 
     def _until_available(self, work: Callable[[], T]) -> T:
-        while not self._stopping.is_set():
-            try:
-                with self._lock:
-                    done = work()
-                self._waiting.over()
-                self.waits_for = ""
-                return done
-            except SinkUnavailable as unavailable:
-                self._waiting.on(unavailable)
-                self.waits_for = f"ClickHouse: {unavailable}"
-                self._stopping.wait(self._pause_s)
-        raise Abandoned
+        def alone() -> T:
+            with self._lock:
+                return work()
+
+        return until_available(alone, self._waiting, self._stopping, self._pause_s)
 
     def stop(self) -> None:
         """Gives up waiting for the sink."""
@@ -131,14 +128,29 @@ class WriteFacts:
             self._telemetry.forget(name, shard=self._shard)
 
 
+def until_available(work: Callable[[], T], waiting: Waiting, stopping: threading.Event, pause_s: float = _PAUSE_S) -> T:
+    """What the work gives, as soon as the sink takes it. Raises Abandoned when it is to stop."""
+    while not stopping.is_set():
+        try:
+            done = work()
+            waiting.over()
+            return done
+        except SinkUnavailable as unavailable:
+            waiting.on(unavailable)
+            stopping.wait(pause_s)
+    raise Abandoned
+
+
 class Waiting:
     """What operators see of a sink that takes nothing: a gauge with the reason, and a line when something changes."""
 
-    def __init__(self, shard: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, shard: int | str, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         self._shard = shard
         self._telemetry = telemetry
         self._clock = clock
         self._why: str | None = None  # "" while it is available
+        self.why = ""
+        """What it waits for, as a sentence; empty while it does not."""
         self._since = self._told = 0.0
         self._tries = 0
 
@@ -152,16 +164,18 @@ class Waiting:
         if unavailable.why == self._why and now - self._told < _TELL_EVERY_S:
             return
         self._told = now
+        self.why = f"ClickHouse: {unavailable}"
         self._show(0, unavailable.why)
         numbers = (unavailable.why, self._tries, now - self._since)
-        log.warning("shard %d waits for the sink (%s, try %d after %.0f s): %s", self._shard, *numbers, unavailable)
+        log.warning("shard %s waits for the sink (%s, try %d after %.0f s): %s", self._shard, *numbers, unavailable)
 
     def over(self) -> None:
         """The sink took it."""
         if self._why:
             waited_s = self._clock() - self._since
-            log.warning("shard %d: the sink is back, after %.0f s and %d tries", self._shard, waited_s, self._tries)
+            log.warning("shard %s: the sink is back, after %.0f s and %d tries", self._shard, waited_s, self._tries)
         if self._why != "":
+            self.why = ""
             self._show(1, "")
 
     def _show(self, available: int, why: str) -> None:

@@ -114,6 +114,7 @@ class Lane:
         self._done: Sequence[Item] = ()
         self._wanted = 0
         self._offset = -1
+        self._worked = 0
         self._opened = False
         self._halted = ""
         self._closing = False
@@ -139,7 +140,7 @@ class Lane:
             state = State.OPENING
         else:
             state = State.WAITING if why else State.WORKING
-        return Standing(state, self._offset, self._work.pulse, why, self._since_s)
+        return Standing(state, self._offset, self._worked + self._work.pulse, why, self._since_s)
 
     async def close(self) -> None:
         """Ends the lane after the batch under way, whose frames are acknowledged if it is safe then."""
@@ -229,6 +230,7 @@ class Lane:
         log.info("%s reads frames %d to %d by itself: some were passed over", self._name, self._wanted, number)
         for items in self._work.missed(self._wanted, last):
             self._work.process(items)
+            self._worked += 1
 
     async def _finish(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Runs work in the lane's thread; if the lane is cancelled meanwhile, waits until it is done all the same."""

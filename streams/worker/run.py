@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
@@ -34,6 +34,9 @@ from streams.worker.start import Refused, await_ground, migrate
 from streams.worker.telemetry import Telemetry
 from streams.worker.watchdog import Watchdog
 
+if TYPE_CHECKING:
+    from streams.worker.app import Frames
+
 log = logging.getLogger(__name__)
 
 _COMMITS_A_SECOND = 160
@@ -50,10 +53,10 @@ class Process:
     health: Health
     ending: Ending
 
-    def watch(self, watched: Watched, stuck_after_s: float) -> None:
-        """From now on this role is watched, and its health told."""
-        offsets = BrokerOffsets(self.settings, watched.group)
-        watchdog = Watchdog(watched, offsets, stuck_after_s, self.telemetry)
+    def watch(self, watched: Watched, holds_s: float) -> None:
+        """From now on this role is watched, and its health told; it may rightly hold records back for so long."""
+        offsets, limit_s = BrokerOffsets(self.settings, watched.group), self.settings.worker.stuck_after_s
+        watchdog = Watchdog(watched, offsets, limit_s and limit_s + holds_s, self.telemetry)
         self.health.runs(watched, watchdog)
         watchdog.start()
 
@@ -90,9 +93,7 @@ def _ingest(process: Process) -> int:
     settings, stop = process.settings, threading.Event()
     process.ending.on_signal(stop.set)
     ingest = Ingest(settings, registry_of(settings), process.telemetry)
-    stuck_after_s = settings.worker.stuck_after_s
-    # A source that is silent may rightly hold the others for its patience.
-    process.watch(ingest, stuck_after_s and stuck_after_s + settings.ingest.patience_ms / 1000)
+    process.watch(ingest, settings.ingest.patience_ms / 1000)
     ingest.run(stop)
     return 0
 
@@ -131,10 +132,13 @@ def _sink(process: Process) -> int:
         database = migrate(opened, process.health)
         if settings.sink_url.startswith("chdb:"):
             from sinks.embedded import EmbeddedSink  # noqa: PLC0415
+            from streams.worker.asked import Replays  # noqa: PLC0415
 
             reader = EmbeddedSink(settings.sink_url.removeprefix("chdb://"), read_only=True)
             stack.callback(reader.close)
-            stack.enter_context(query_server(reader, settings.query_socket))
+            replays = Replays(settings, database.at(database.name), lock)
+            stack.callback(replays.close)
+            stack.enter_context(query_server(reader, settings.query_socket, {"replay": replays}))
         batching = Batching(settings.sink.block_ms / 1000, settings.sink.block_bytes)
 
         def work(shard: int) -> WriteFacts:
@@ -152,7 +156,7 @@ def _is_ours(error: Exception) -> bool:
     return not isinstance(error, around)
 
 
-def _run_faust(name: str, process: Process, frames: Any) -> int:
+def _run_faust(name: str, process: Process, frames: Frames) -> int:
     """Faust's own worker, which handles signals and ends with `SystemExit`."""
     import faust  # noqa: PLC0415
 
@@ -165,7 +169,7 @@ def _run_faust(name: str, process: Process, frames: Any) -> int:
             process.ending.on_signal(lambda: None)
 
     app, lanes = frame_app(name, process.settings, frames, process.telemetry)
-    process.watch(lanes, process.settings.worker.stuck_after_s)
+    process.watch(lanes, frames.batching.wait_s)
     worker = Worker(app, loglevel="WARN", quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         worker.execute_from_commandline()

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from sinks import swap
 from sinks.migrations import runner
 from sinks.sink import Database, SinkUnavailable
 from streams.settings import Settings
@@ -56,6 +57,8 @@ def migrate(opened: Callable[[], Database], health: Health) -> Database:
     while True:
         try:
             database = database or opened()
+            if swap.finish(database):
+                log.warning("a swap of rebuilt tables had been cut off; it is finished now")
             finding = tables(database)
             if not finding.good and not finding.passing:
                 raise Refused([finding], EXIT_REFUSED)

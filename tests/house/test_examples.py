@@ -16,6 +16,7 @@ from schemas.codec import decode_one
 from schemas.registry import LocalRegistry
 from streams.cli.lines import parse_line
 from streams.cli.main import COMMANDS, load, parser_of
+from streams.identity.policy import DEFAULT, compile_policy
 from streams.rules.book import compile_rule
 from streams.rules.conditions import compile_condition
 from tests.house.pages import README, ROOT, Fence, code, fences, pages, prose
@@ -47,9 +48,12 @@ def test_events_are_lines_that_publish_takes(fence: Fence) -> None:
 
 
 @_named("yaml")
-def test_yaml_is_yaml_and_rules_compile(fence: Fence) -> None:
-    if "rule" in yaml.safe_load(fence.text):
+def test_yaml_is_yaml_and_rules_and_policies_compile(fence: Fence) -> None:
+    document = yaml.safe_load(fence.text)
+    if "rule" in document:
         assert compile_rule(fence.text).rule.version == 1
+    if "policy" in document:
+        assert compile_policy(fence.text, DEFAULT).version == 1
 
 
 @_named("cel")

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bench.traffic import Traffic, TrafficSpec, plan, write_jsonl
-from bench.verdict import Node, judge_triggers
+from bench.verdict import Node, judge_persons, judge_triggers
 from schemas.codec import decode_one, encode
 from schemas.frames import encode_resolved
 from schemas.masking import keyed_hash
@@ -144,15 +144,17 @@ def test_clickhouse_holds_every_accepted_event_once_and_the_same_roll_up(live: L
         sink.close()
 
 
-def test_persons_hold_all_links_that_plain_sharing_implies(live: Live) -> None:
+def test_persons_hold_all_that_sharing_proves_and_no_stranger(live: Live) -> None:
     sink = open_sink(live.settings.sink_url)
     try:
         stored = dict(sink.query("SELECT node, one_id FROM siyu.identity_now").rows)
     finally:
         sink.close()
-    for tenant, groups in live.traffic.truth.sharing.items():
-        for ids in groups:
-            assert len({stored[_hashed((tenant, *identity))] for identity in ids}) == 1
+    truth = live.traffic.truth
+    known = {(tenant, *i) for tenant, groups in truth.persons.items() for ids in groups for i in ids}
+    persons = judge_persons({node: stored[_hashed(node)] for node in known}, truth)
+    assert (persons.precision, persons.recall_of_evidence) == (1.0, 1.0)
+    assert persons.sharing_precision < 1.0
 
 
 def _hashed(node: Node) -> str:

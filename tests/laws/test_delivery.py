@@ -116,5 +116,5 @@ def _decided(output: Outputs) -> bool:
 
 
 def _linked(lines: Sequence[Line], at: int) -> list[Line]:
-    link = Commanded(_received_at(lines, at), read_by(CONTROL), "t1", (A, B), "link")
+    link = Commanded(_received_at(lines, at), read_by(CONTROL), "t1", (A, B), id="link")
     return [*lines[:at], link, *lines[at:]]

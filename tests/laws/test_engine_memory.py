@@ -51,3 +51,29 @@ def test_a_prevented_order_is_forgotten_too() -> None:
     assert _orders(fold(journal.frames)[0]) != []
     journal.add(until=BASE + 62 * DAY)
     assert _orders(fold(journal.frames)[0]) == []
+
+
+VIEWED = """
+rule: viewed
+version: 1
+when: {count: {of: a, at_least: 2, within: 1d}}
+send: {topic: triggers.coupon, expires_after: 1h, channels: [{channel: mini, to: openid}]}
+"""
+
+
+def test_what_counts_is_kept_for_its_window_and_a_week_and_then_forgotten() -> None:
+    journal = Journal().rule(VIEWED).add(Ev(BASE, "a", WX), until=BASE + 8 * DAY - 1)
+    assert len(fold(journal.frames)[0].tables.table("histories")) == 1
+    journal.add(until=BASE + 8 * DAY)
+    engine, _ = fold(journal.frames)
+    assert (engine.tables.table("histories"), engine.tables.table("timers")) == ({}, {})
+
+
+def test_what_was_sent_is_kept_for_receipts_for_thirty_days_and_then_forgotten() -> None:
+    journal = Journal().rule(VIEWED).add(Ev(BASE, "a", WX), Ev(BASE, "a", WX), until=BASE + 30 * DAY)
+    tables = fold(journal.frames)[0].tables
+    assert (len(tables.table("matches")), len(tables.table("sent"))) == (1, 1)
+    journal.add(until=BASE + 30 * DAY + 1)
+    tables = fold(journal.frames)[0].tables
+    assert (tables.table("matches"), tables.table("sent"), tables.table("timers")) == ({}, {}, {})
+    assert len(tables.table("sends")) == 1

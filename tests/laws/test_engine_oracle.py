@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import fastavro
@@ -15,6 +16,7 @@ from tests.support.contract import written_and_read
 from tests.support.frames import SALT, fold, public
 from tests.support.history import Outcome
 from tests.support.journals import frames_of
+from tests.support.lines import Commanded, Event, Line
 from tests.support.oracle import Oracle
 from tests.support.profiles import law
 from tests.support.stories import Story, campaigns, stories
@@ -47,7 +49,6 @@ def _trigger(outcome: Outcome) -> dict[str, Any]:
     shared = _decision(outcome)
     for name in ("verdict", "reason", "decided_time", "defer_until"):
         del shared[name]
-    assert outcome.recipient is not None
     kind, scope, value = outcome.recipient
     return shared | {
         "fired_time": outcome.clock,
@@ -150,3 +151,20 @@ def test_public_records_fit_their_avro_schemas(story: Story) -> None:
 def test_a_record_with_a_field_too_many_does_not_fit() -> None:
     with pytest.raises((ValueError, fastavro.validation.ValidationError)):
         written_and_read("trigger_revoked", {"trigger_id": "x"})
+
+
+@law
+@given(campaigns())
+def test_decisions_with_links_cut_between_are_those_of_the_oracle(story: Story) -> None:
+    lines = tuple(map(_cutting, story.lines))
+    _, outputs = fold(frames_of(lines))
+    assert _records(outputs, "decision") == [_decision(each) for each in Chain(Oracle(lines, SALT)).outcomes()]
+
+
+def _cutting(line: Line) -> Line:
+    """Without shared devices, and with every other command as one to unlink."""
+    if isinstance(line, Commanded):
+        return replace(line, kind="unlink" if int(line.id[1:]) % 2 else "link")
+    if isinstance(line, Event):
+        return replace(line, ids=tuple(one for one in line.ids if one[0] != "device_id"))
+    return line

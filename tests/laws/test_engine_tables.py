@@ -9,14 +9,14 @@ from hypothesis import given
 from schemas.masking import keyed_hash
 from tests.support.frames import SALT, by_topic, fold, tables
 from tests.support.lines import Event
-from tests.support.oracle import Oracle, usable
+from tests.support.oracle import Oracle
 from tests.support.profiles import law
 from tests.support.stories import Story, stories
 
 
 def _fact(oracle: Oracle, at: int, event: Event) -> dict[str, Any]:
     """The event as a fact: the strongest id that it came with, and the person of that id as it was then."""
-    nodes = usable(event.tenant, event.ids)
+    nodes = oracle.nodes(at, event)
     return {
         "event_id": event.id,
         "tenant": event.tenant,

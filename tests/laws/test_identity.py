@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 import networkx as nx
 from hypothesis import given
@@ -26,13 +25,6 @@ def _seen(events: Sequence[Sequence[Id]], tenant: str = "t1") -> Engine:
 
 def _sets(engine: Engine) -> set[frozenset[str]]:
     return set(person_sets(engine).values())
-
-
-@law
-@given(groups, st.randoms(use_true_random=False))
-def test_persons_are_the_same_in_any_order_of_arrival(events: list[list[Id]], random: Random) -> None:
-    shuffled = random.sample(events, len(events))
-    assert _sets(_seen(shuffled)) == _sets(_seen(events))
 
 
 @law

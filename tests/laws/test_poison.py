@@ -223,5 +223,15 @@ def test_what_raises_outside_of_any_item_is_not_left_out(monkeypatch: pytest.Mon
         raise Planted
 
     monkeypatch.setattr("streams.journal.clock.Clock.end", raising)
-    with pytest.raises(Poisoned, match=r"Planted in streams\.engine\.step"):
+    with pytest.raises(Poisoned, match=r"Planted in streams\.engine\.step") as raised:
+        shards(_journal(_order(0, "a", "e1")).frames)
+    assert raised.value.__cause__ is None
+
+
+def test_memory_that_is_gone_is_no_poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("streams.identity.persons.Persons.resolve", raising)
+    with pytest.raises(MemoryError):
         shards(_journal(_order(0, "a", "e1")).frames)

@@ -1,9 +1,10 @@
 """The stories of semantics.md, told to the engine: a journal of events and progress, and what is to come of it.
 
 A line of a journal is an event (`at` received, `time` happened), progress of all sources or `of` one, a `receipt` on
-the `attempt` to send for an order or other `cause`, a `policy` or a `rule` from then on, a `link`, or a new set of
-`sources`. Sources under `lagging` are read by a worker of their own. Every line is a frame. Times are of one day, or
-ISO with a zone. A story's rules are the shipped one with changes by path; null takes a field away.
+the `attempt` to send for an order or other `cause`, a `policy` or a `rule` from then on, a `link` or `unlink`, or a new
+set of `sources`. `merging` is the merge policy, the usual one if none is given. Sources under `lagging` are read by a
+worker of their own. Every line is a frame. Times are of one day, or ISO with a zone. A story's rules are the shipped
+one with changes by path; null takes a field away.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from schemas.records import ID_KINDS
 from streams.engine import Outputs
 from streams.journal.frame import Partition
 from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, fold, sources
-from tests.support.journals import rules
+from tests.support.journals import policies, rules
 
 HERE = Path(__file__).parent
 RULE = (HERE.parents[1] / "deploy" / "rules" / "unpaid-order-coupon.yaml").read_text()
@@ -51,6 +52,7 @@ def _journal(story: Story) -> Journal:
     lagging = [_source(name) for name in story.get("lagging", ())]
     together = (ORDERS, APP, CONTROL)
     opening = [_said(sources(ORDERS, APP, *lagging)), *map(_rule, story.get("rules", [{}]))]
+    opening += [_merging(story["merging"])] if "merging" in story else []
     journal = Journal().lane(together, [*opening, *map(_policy, [story["policy"]] if "policy" in story else [])])
     for line in story["journal"]:
         named = _source(line.get("of") or line.get("on", "order"))
@@ -74,12 +76,17 @@ def _item(line: dict[str, Any]) -> Ev | Said:
         return _policy(line["policy"], _ms(line["at"]))
     if "rule" in line:
         return _rule(line["rule"], _ms(line["at"]))
-    return _link(line) if "link" in line else _event(line)
+    named = next((kind for kind in ("link", "unlink") if kind in line), None)
+    return _command(line, named) if named else _event(line)
 
 
-def _link(line: dict[str, Any]) -> Said:
-    a, b = ({"kind": kind, "scope": SCOPES.get(kind), "value": value} for kind, value in line["link"].items())
-    record = {"tenant": "t1", "kind": "link", "a": a, "b": b, "time": _ms(line["at"])}
+def _merging(document: dict[str, Any]) -> Said:
+    return _said(policies("*", yaml.safe_dump({"policy": "story", "version": 1} | document)))
+
+
+def _command(line: dict[str, Any], named: str) -> Said:
+    a, b = ({"kind": kind, "scope": SCOPES.get(kind), "value": value} for kind, value in line[named].items())
+    record = {"tenant": "t1", "kind": named, "a": a, "b": b, "time": _ms(line["at"])}
     return Said(_ms(line["at"]), "command", record)
 
 

@@ -15,12 +15,12 @@ from tests.support.history import History, Key, Outcome, channel_of, sent_order
 from tests.support.lines import (
     Commanded,
     Event,
-    Id,
     PolicyText,
     Reported,
     RuleText,
 )
-from tests.support.oracle import Node, Oracle, usable
+from tests.support.oracle import Oracle
+from tests.support.people import Node
 from tests.support.walls import end_of_quiet
 
 
@@ -54,7 +54,7 @@ class Chain(History):
         line = self.lines[at]
         if isinstance(line, Event) and (at, line) in self.oracle.accepted:
             self._late_ends(at, line)
-            nodes = usable(line.tenant, line.ids)
+            nodes = self.oracle.nodes_then(line)
             if nodes:
                 self._exits(at, nodes[0], line.type, line.time, line.id)
         if isinstance(line, Reported) and self.first_report(at, line):
@@ -240,7 +240,7 @@ class Chain(History):
         order = [outcome for outcome in self.told if firsts.get(outcome.key) is outcome and outcome.key[:2] == key[:2]]
         mine = [outcome.key for outcome in order].index(key) if key in firsts else len(order)
         for other in order[:mine]:
-            nodes = usable(other.key[0], self.anchor(other.key, other).ids)
+            nodes = self.oracle.nodes_then(self.anchor(other.key, other))
             if nodes and nodes[0] in person and (rule.re_entry == "once" or due - other.due < int(rule.re_entry)):
                 return True
         return False
@@ -273,20 +273,17 @@ class Chain(History):
             elif any(self.counted(at, over, cap, policy) >= cap.most for cap in channel.caps):
                 reasons.add("channel_cap")
             else:
-                self._say(at, key, ("sent", "matched"), ready.attempt, channel=name, recipient=best)
+                self._say(at, key, ("sent", "matched"), ready.attempt, channel=name, to=best)
                 return
         worst = next(why for why in ("channel_cap", "outside_reply_window", "unreachable") if why in reasons)
         self._say(at, key, ("suppressed", worst), ready.attempt)
 
-    def _best(self, at: int, key: Key, kind: str, scope: str | None) -> Id | None:
+    def _best(self, at: int, key: Key, kind: str, scope: str | None) -> Node | None:
         """One of the order's own ids, else the newest of the person."""
-        own = usable(key[0], self._first_event(at, key).ids)
-        newest = sorted(self._person(at, key), key=lambda node: self.oracle.first_seen(at, node), reverse=True)
+        own = self.oracle.nodes_then(self._first_event(at, key))
+        newest = self.oracle.addresses(at, own[0], own) if own else []
         fits = [node for node in newest if node[1] == kind and scope in (None, node[2])]
-        if not fits:
-            return None
-        _, *best = next((node for node in fits if node in own), fits[0])
-        return best[0], best[1], best[2]
+        return next((node for node in fits if node in own), fits[0] if fits else None)
 
     # Words
 
@@ -298,11 +295,11 @@ class Chain(History):
         return self.order_of(key).due(self._settled(at, key))
 
     def _person(self, at: int, key: Key) -> set[Node]:
-        nodes = usable(key[0], self._first_event(at, key).ids)
+        nodes = self.oracle.nodes_then(self._first_event(at, key))
         return self.oracle.person(at, nodes[0]) if nodes else set()
 
     def _one_id(self, at: int, key: Key) -> str:
-        nodes = usable(key[0], self._first_event(at, key).ids)
+        nodes = self.oracle.nodes_then(self._first_event(at, key))
         return self.oracle.one_id(at, nodes[0]) if nodes else ""
 
     def _say(self, at: int, key: Key, said: tuple[str, str], attempt: int, *more: str, **how: object) -> None:

@@ -21,7 +21,8 @@ from tests.support.lines import (
     Reported,
     RuleText,
 )
-from tests.support.oracle import Node, Oracle, Order, usable
+from tests.support.oracle import Oracle, Order
+from tests.support.people import Node
 from tests.support.walls import calendar
 
 Key = tuple[str, str, str]  # tenant, rule, order
@@ -44,7 +45,7 @@ class Outcome:
     arm: str = "treatment"
     until: int | None = None
     channel: str = ""
-    recipient: Id | None = None
+    to: Node = ()
 
     @property
     def trigger_id(self) -> str:
@@ -53,10 +54,10 @@ class Outcome:
         return trigger_id_of(tenant, rule, self.attempt, order)
 
     @property
-    def to(self) -> Node:
-        """The id that it was sent to, with its tenant."""
-        assert self.recipient is not None
-        return (self.key[0], *self.recipient)
+    def recipient(self) -> Id:
+        """The id that it was sent to."""
+        _, kind, scope, value = self.to[:4]
+        return kind, scope, value
 
 
 class History:
@@ -116,7 +117,7 @@ class History:
     def did(self, at: int, person: set[Node], kind: str) -> Iterator[int]:
         """When these ids did this, as far as somebody asked for it then."""
         for position, event in self.oracle.accepted:
-            nodes = usable(event.tenant, event.ids)
+            nodes = self.oracle.nodes_then(event)
             theirs = position <= at and event.type == kind and nodes and nodes[0] in person
             if theirs and self.asked_for(position, event.tenant, kind):
                 yield event.time
@@ -141,7 +142,7 @@ class History:
         """The newest word; a withdrawal where two are as new."""
         words: list[tuple[int, bool]] = []
         for position, event in self.oracle.accepted:
-            nodes = usable(event.tenant, event.ids)
+            nodes = self.oracle.nodes_then(event)
             if position <= at and nodes and nodes[0] in person:
                 then = channel_of(self.policy(position, event.tenant), channel.name)
                 words += [(event.time, True)] * (event.type in then.given_by)

@@ -26,12 +26,15 @@ from tests.support.lines import (
     Event,
     Item,
     Line,
+    MergePolicyText,
     Ordained,
     PolicyText,
     Reported,
+    Ruled,
     RuleText,
     Told,
 )
+from tests.support.people import KINDS
 
 SECOND = 1_000
 SHOPS = Partition("events.raw.pos", 0)
@@ -90,17 +93,22 @@ def _item(line: Item) -> Ev | Said:
     if isinstance(line, Event):
         on = partition(line.source)
         return Ev(line.received, line.type, line.ids, line.order, line.time, line.fen, line.id, line.tenant, on)
-    if isinstance(line, Declared):
-        return Said(line.received, "control", sources(*(partition(name) for name in line.members)))
-    if isinstance(line, Applied):
-        return Said(line.received, "control", rules(line.tenant, rule_text(line.rule)))
-    if isinstance(line, Ordained):
-        control = {"tenant": line.tenant, "kind": "delivery", "text": policy_text(line.policy)}
-        return Said(line.received, "control", control)
     if isinstance(line, Reported):
         return Said(line.received, "receipt", _receipt(line))
-    assert isinstance(line, Commanded)
-    return Said(line.received, "command", _command(line))
+    if isinstance(line, Commanded):
+        return Said(line.received, "command", _command(line))
+    return Said(line.received, "control", _control(line))
+
+
+def _control(line: Item) -> dict[str, Any]:
+    if isinstance(line, Declared):
+        return sources(*(partition(name) for name in line.members))
+    if isinstance(line, Applied):
+        return rules(line.tenant, rule_text(line.rule))
+    if isinstance(line, Ordained):
+        return {"tenant": line.tenant, "kind": "delivery", "text": policy_text(line.policy)}
+    assert isinstance(line, Ruled)
+    return policies(line.tenant, merge_policy_text(line.policy))
 
 
 def rules(tenant: str, text: str) -> dict[str, Any]:
@@ -108,9 +116,32 @@ def rules(tenant: str, text: str) -> dict[str, Any]:
     return {"tenant": tenant, "kind": "rules", "text": text}
 
 
+def policies(tenant: str, text: str) -> dict[str, Any]:
+    """The control that puts this merge policy in force."""
+    return {"tenant": tenant, "kind": "policy", "text": text, "time": 0}
+
+
+def merge_policy_text(policy: MergePolicyText) -> str:
+    """The policy as its author would write it, each kind in full."""
+    kinds = {
+        kind: {
+            "values": policy.of(kind),
+            "hold": [policy.limit(most, within) for of, most, within in policy.hold if of == kind],
+        }
+        for kind in KINDS
+    }
+    document: dict[str, Any] = {"policy": policy.name, "version": policy.version, "kinds": kinds}
+    if policy.blocked:
+        document["blocked"] = [{"values": list(policy.blocked)}]
+    if policy.shop:
+        document["hashed_phones"] = [{"scope": policy.shop, "algorithm": "sha256", "salt": policy.salt}]
+    return yaml.safe_dump(document)
+
+
 def _command(line: Commanded) -> dict[str, Any]:
     a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
-    return {"tenant": line.tenant, "kind": "link", "a": a, "b": b, "time": line.received, "command_id": line.id}
+    command = {"tenant": line.tenant, "kind": line.kind, "a": a, "b": b, "time": line.received}
+    return command | ({"command_id": line.id} if line.id else {})
 
 
 def _receipt(line: Reported) -> dict[str, Any]:

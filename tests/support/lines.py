@@ -5,6 +5,7 @@ In: nothing. Out: types. Never: code of `streams`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 Id = tuple[str, str, str]
@@ -68,6 +69,31 @@ class PolicyText:
 
 
 @dataclass(frozen=True)
+class MergePolicyText:
+    """A merge policy as far as the oracle needs it: `hold` is (kind, values, within ms; 0: ever)."""
+
+    name: str
+    version: int = 1
+    values: tuple[tuple[str, str], ...] = ()
+    hold: tuple[tuple[str, int, int], ...] = ()
+    blocked: tuple[str, ...] = ()
+    shop: str = ""
+    salt: str = ""
+
+    def of(self, kind: str) -> str:
+        """exclusive, shareable or weak."""
+        return dict(self.values).get(kind, "exclusive")
+
+    def knows(self, person: Iterable[tuple[str, ...]]) -> bool:
+        """Whether one of these ids makes its person a known one."""
+        return any(self.of(node[1]) == "exclusive" for node in person)
+
+    def limit(self, most: int, within: int) -> str:
+        """A limit as the author writes it."""
+        return f"{most} per {within // 1_000}s" if within else f"{most} ever"
+
+
+@dataclass(frozen=True)
 class Item:
     """A row of the journal. Before it is taken, every source in `read` has been read up to `received`."""
 
@@ -127,11 +153,20 @@ class Reported(Item):
 
 @dataclass(frozen=True)
 class Commanded(Item):
-    """An operator linked two ids."""
+    """An operator linked two ids, or unlinked them."""
 
     tenant: str
     ids: tuple[Id, Id]
+    kind: str = "link"
     id: str = ""
+
+
+@dataclass(frozen=True)
+class Ruled(Item):
+    """This merge policy is in force for the tenant from now on."""
+
+    tenant: str
+    policy: MergePolicyText
 
 
 @dataclass(frozen=True)

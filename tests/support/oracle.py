@@ -9,21 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 from itertools import accumulate
 
 import networkx as nx
 
-from tests.support.lines import Applied, Commanded, Declared, Event, Id, Line, RuleText, Told
-
-KINDS = (
-    *("uid", "unionid", "external_userid", "phone", "email"),
-    *("member_card", "marketplace_id", "openid", "device_id", "cookie"),
-)
-BLOCKED = {"", "0", "00000000", "000-000", "-1", "1", "null", "None", "'anonymous'", '"test"', "undefined"}
-
-Node = tuple[str, str, str, str]
-
+from tests.support.lines import Applied, Commanded, Declared, Event, Line, MergePolicyText, Ruled, RuleText, Told
+from tests.support.people import USUAL, Node, People
 
 Seen = tuple[int, int]  # event time, position in the journal
 
@@ -40,6 +31,7 @@ class Oracle:
         self.lines = [step for line in journal for step in _steps(line)]
         self._ends = list(accumulate(len(_steps(line)) for line in journal))
         self._salt = salt
+        self._people: dict[int, People] = {}
         self._clocks: dict[tuple[str, ...], list[int]] = {}
 
     def after(self, line: int) -> int:
@@ -92,36 +84,95 @@ class Oracle:
                 found.setdefault((line.tenant, line.id), (at, line))
         return sorted(found.values(), key=lambda pair: pair[0])
 
-    def _together(self, at: int) -> Iterator[list[Node]]:
-        """The usable ids of each accepted event and command up to a position, the strongest first."""
-        accepted = {position for position, _ in self.accepted}
+    @cached_property
+    def _accepted_at(self) -> set[int]:
+        return {position for position, _ in self.accepted}
+
+    def cut(self, at: int) -> dict[frozenset[Node], int]:
+        """Pairs whose last command up to a position is to unlink them, and where every command for them was void."""
+        last: dict[frozenset[Node], tuple[str, int]] = {}
         for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Event) and position in accepted:
-                yield usable(line.tenant, line.ids)
-            if isinstance(line, Commanded) and len(usable(line.tenant, line.ids)) == 2:
-                yield usable(line.tenant, line.ids)  # else it is refused: it would link nobody
+            if isinstance(line, Commanded):
+                last[self._pair(position, line)] = (line.kind, position)
+        return {pair: position for pair, (kind, position) in last.items() if kind == "unlink"}
+
+    def _voided(self, at: int, upto: int, pair: frozenset[Node]) -> bool:
+        """Whether a link command at a position was undone later."""
+        later = list(enumerate(self.lines[: upto + 1]))[at + 1 :]
+        unlinks = [(n, line) for n, line in later if isinstance(line, Commanded) and line.kind == "unlink"]
+        return any(self._pair(n, line) == pair for n, line in unlinks)
+
+    def _pair(self, at: int, line: Commanded) -> frozenset[Node]:
+        """The two ids of a command, a hash as the phone that it is known to be of by then."""
+        people, policy = People(self._salt), self.policy(at, line.tenant)
+        for position, before in enumerate(self.lines[:at]):
+            if isinstance(before, Event) and position in self._accepted_at:
+                people.seen |= dict.fromkeys(people.usable(before.tenant, before.ids, policy), 0)
+            if isinstance(before, Commanded) and before.kind == "link":
+                people.seen |= dict.fromkeys(people.usable(before.tenant, before.ids, policy), 0)
+        return frozenset(node for given in line.ids for node in people.usable(line.tenant, [given], policy))
+
+    def policy(self, at: int, tenant: str) -> MergePolicyText:
+        """The merge policy that is in force for the tenant: its own, else everyone's, else the usual one."""
+        said = [line for line in self.lines[: at + 1] if isinstance(line, Ruled)]
+        own = [line.policy for line in said if line.tenant == tenant]
+        return (own or [line.policy for line in said if line.tenant == "*"] or [USUAL])[-1]
+
+    def people(self, at: int) -> People:
+        """Everyone after this position, by all that was said up to there."""
+        if at not in self._people:
+            people = People(self._salt, frozenset(self.cut(at)))
+            for position, line in enumerate(self.lines[: at + 1]):
+                if isinstance(line, Event) and position in self._accepted_at:
+                    policy = self.policy(position, line.tenant)
+                    people.sight(people.usable(line.tenant, line.ids, policy), line.time, policy)
+                if isinstance(line, Commanded) and line.kind == "link":
+                    self._link(people, position, at, line)
+            self._people[at] = people
+        return self._people[at]
+
+    def _link(self, people: People, at: int, upto: int, line: Commanded) -> None:
+        policy = self.policy(at, line.tenant)
+        nodes = people.usable(line.tenant, line.ids, policy)
+        if len(nodes) < 2:
+            return  # it is refused: it would link nobody
+        voided = self._voided(at, upto, frozenset(nodes))
+        for together in [[node] for node in nodes] if voided else [nodes]:
+            people.sight(together, line.received, policy, by_command=True)
 
     def persons(self, at: int) -> list[set[Node]]:
         """Everyone after this position, as sets of ids."""
-        graph = nx.Graph()
-        for nodes in self._together(at):
-            graph.add_nodes_from(nodes)
-            graph.add_edges_from((nodes[0], other) for other in nodes[1:])
-        return [set(component) for component in nx.connected_components(graph)]
+        return [set(component) for component in nx.connected_components(self.people(at).graph)]
+
+    def one_id(self, at: int, node: Node) -> str:
+        """The name of the one who has this id."""
+        return self.people(at).one_id(node)
 
     def person(self, at: int, node: Node) -> set[Node]:
         """All ids of the one who has this id."""
-        return next(person for person in self.persons(at) if node in person)
+        return self.people(at).person(node)
 
-    def one_id(self, at: int, node: Node) -> str:
-        """The name of that person: their first event's strongest id, hashed."""
-        person = self.person(at, node)
-        founding = next(nodes[0] for nodes in self._together(at) if nodes and nodes[0] in person)
-        return blake2b("\x1f".join(founding).encode(), digest_size=16, key=self._salt).hexdigest()
+    def addresses(self, at: int, node: Node, at_hand: Sequence[Node]) -> list[Node]:
+        """The ids under which that person can be reached, the newest first; a contested one only if it is at hand."""
+        people = self.people(at)
+        order = list(people.seen)
+        reached = [one for one in people.person(node) if one in at_hand or one not in people.contested]
+        return sorted(reached, key=order.index, reverse=True)
 
-    def first_seen(self, at: int, node: Node) -> tuple[int, int]:
-        """Grows with the order in which ids were first seen."""
-        return next((n, nodes.index(node)) for n, nodes in enumerate(self._together(at)) if node in nodes)
+    def nodes(self, at: int, event: Event) -> list[Node]:
+        """The ids of an event at this position that name somebody: the one it belongs to, then the others."""
+        people, policy = self.people(at), self.policy(at, event.tenant)
+        given = people.usable(event.tenant, event.ids, policy)
+        first = people.goes_to(given, policy)
+        return [first, *(node for node in given if node != first[:4])] if first is not None else []
+
+    def nodes_then(self, event: Event) -> list[Node]:
+        """The same as of when the event came: what was decided of it stays with these."""
+        return self.nodes(self._places[event.tenant, event.id], event)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        return {(event.tenant, event.id): at for at, event in self.accepted}
 
     # Rules and orders
 
@@ -189,9 +240,3 @@ def _newest(rules: Iterable[RuleText]) -> RuleText | None:
 def holds(rule: RuleText, event: Event) -> bool:
     """Whether the amount is large enough; an amount that is not there is not."""
     return rule.at_least is None or (event.fen is not None and event.fen >= rule.at_least)
-
-
-def usable(tenant: str, ids: Iterable[Id]) -> list[Node]:
-    """An event's ids that may name somebody, the strongest first."""
-    nodes = {(tenant, *given) for given in ids if given[2] not in BLOCKED}
-    return sorted(nodes, key=lambda node: (KINDS.index(node[1]), "\x1f".join(node)))

@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 from streams.engage.match import Match
 from streams.engage.sending import Sending
-from streams.identity.persons import Evidence, Node, Persons
+from streams.identity.nodes import Evidence, Node
+from streams.identity.persons import Persons
 from streams.rules.book import Compiled
 
 

@@ -51,7 +51,8 @@ class Search:
             self.hits += sorted(found, key=lambda hit: (hit.due, hit.rule, hit.cause[-1]))
         return self.hits
 
-    def _persons(self, at: int) -> list[set[str]]:
+    def persons(self, at: int) -> list[set[str]]:
+        """Everyone after this event, as sets of ids."""
         persons: list[set[str]] = []
         for event in self.events[: at + 1]:
             ids = {"|".join(one) for one in event.ids}
@@ -61,7 +62,7 @@ class Search:
 
     def _new(self, rule: Asked, at: int) -> Iterator[Hit]:
         ids = {"|".join(one) for one in self.events[at].ids}
-        person = next(person for person in self._persons(at) if person & ids)
+        person = next(person for person in self.persons(at) if person & ids)
         seen = [one for one in self.events[: at + 1] if {"|".join(i) for i in one.ids} & person]
         theirs = sorted((one for one in seen if one.type in rule.types), key=lambda one: (_time(one), one.id))
         while (found := self._first(rule, theirs, person)) is not None:
@@ -132,3 +133,62 @@ def _crossing(rule: Asked, theirs: list[Ev], marks: list[int]) -> tuple[Ev, int,
             if not any(start <= mark < end for mark in marks):
                 return one, start, inside(start)[-20:], start
     return None
+
+
+Said = tuple[str, int, tuple[str, ...]]
+"""Verdict, due time, events."""
+
+
+@dataclass
+class Waited:
+    """What comes of one absence on the person: goes through the events, trying everything after each."""
+
+    rule: Asked
+    events: Sequence[Ev]
+    told: list[Said] = field(default_factory=list)
+    matched: list[Ev] = field(default_factory=list)
+    decided: set[str] = field(default_factory=set)
+
+    def run(self) -> list[Said]:
+        """All that was decided, in order."""
+        for at, event in enumerate(self.events):
+            self._settle(at - 1, event.at)
+            if event.type == self.rule.types[1]:
+                self._late(at, event)
+            self._settle(at, event.at)
+        return self.told
+
+    def _theirs(self, at: int, of: Ev) -> list[Ev]:
+        ids = {"|".join(one) for one in of.ids}
+        person = next(person for person in Search((), self.events).persons(at) if person & ids)
+        return [one for one in self.events[: at + 1] if {"|".join(i) for i in one.ids} & person]
+
+    def _settle(self, at: int, clock: int) -> None:
+        begun = [one for one in self.events[: at + 1] if one.type == self.rule.types[0] and one.id not in self.decided]
+        for anchor in sorted(begun, key=lambda one: (_time(one), one.id)):
+            if clock > _time(anchor) + self.rule.within:
+                self.decided.add(anchor.id)
+                self._decide(anchor, self._theirs(at, anchor))
+
+    def _decide(self, anchor: Ev, theirs: list[Ev]) -> None:
+        due = _time(anchor) + self.rule.within
+        if any(one in theirs and abs(_time(one) - _time(anchor)) <= self.rule.within for one in self.matched):
+            return
+        kind = self.rule.types[1]
+        ends = [(_time(one), one.id) for one in theirs if one.type == kind and _time(one) >= _time(anchor)]
+        if not ends:
+            self.matched.append(anchor)
+            self.told.append(("sent", due, (anchor.id,)))
+        elif min(ends)[0] > due:
+            self.told.append(("suppressed", due, (anchor.id, min(ends)[1])))
+
+    def _late(self, at: int, event: Ev) -> None:
+        for anchor in self.matched:
+            due = _time(anchor) + self.rule.within
+            said = [one[0] for one in self.told if one[2][0] == anchor.id]
+            if anchor not in self._theirs(at, event) or _time(event) < _time(anchor):
+                continue
+            if _time(event) <= due and said[-1] in ("sent", "converted"):
+                self.told.append(("revoked", due, (anchor.id, event.id)))
+            elif _time(event) > due and said[-1] == "sent":
+                self.told.append(("converted", due, (anchor.id, event.id)))

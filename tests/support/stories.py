@@ -160,7 +160,7 @@ def _controls(draw: st.DrawFn) -> Callable[[Teller], None]:
         rule = draw(st.sampled_from(RULES))
         return lambda teller: _apply(teller, *rule)
     a, b = draw(st.lists(st.sampled_from(IDS), min_size=2, max_size=2, unique=True))
-    return lambda teller: teller.say(lambda at: Commanded(at, read, "t1", (a, b), f"c{len(teller.lines)}"))
+    return lambda teller: teller.say(lambda at: Commanded(at, read, "t1", (a, b), id=f"c{len(teller.lines)}"))
 
 
 HOUR = 3_600 * SECOND

@@ -5,7 +5,7 @@ Out:   a `Server` whose `port` speaks the native protocol and whose `http_port` 
 Never: the machine's own service, its configuration or its data; replication; a listener open to others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -55,10 +55,13 @@ _USERS = """<?xml version="1.0"?>
 
 
 @contextmanager
-def clickhouse_server(folder: Path, *, max_memory_bytes: int = 4 * 1024**3) -> Iterator[Server]:
+def clickhouse_server(
+    folder: Path, *, max_memory_bytes: int = 4 * 1024**3, started_by: Sequence[str] = ()
+) -> Iterator[Server]:
     """A server that answers, on its data in `folder` (made when missing); ended at the end of the block.
 
-    `max_memory_bytes` bounds one query. Raises ServerUnavailable without the program, or with the last line it printed.
+    `max_memory_bytes` bounds one query. `started_by`: a command that ends by becoming the one that follows it.
+    Raises ServerUnavailable without the program, or with the last line it printed.
     """
     program = find_program("clickhouse-server", "Debian's package of that name (deploy/servers.sh)")
     data = (folder / "data").resolve()
@@ -67,7 +70,7 @@ def clickhouse_server(folder: Path, *, max_memory_bytes: int = 4 * 1024**3) -> I
     config = data.parent / "config.xml"
     config.write_text(_CONFIG.format(host=HOST, port=port, http_port=http_port, data=data))
     (data.parent / "users.xml").write_text(_USERS.format(host=HOST, max_memory=max_memory_bytes))
-    command = [program, f"--config-file={config}"]
+    command = [*started_by, program, f"--config-file={config}"]
     with running(Server("clickhouse", command, data.parent, port, _answers, http_port)) as server:
         yield server
 

@@ -160,7 +160,7 @@ class RocksStore:
 
     It has no write-ahead log: what was committed since the last flush is gone with the process, and comes again from
     the changelog. So it has files of one kind only, and however many of the last are lost, what is left is the state
-    after some commit (docs/decisions/0007). Raises StoreLocked where another process has the folder open.
+    after some commit (docs/decisions/0008). Raises StoreLocked where another process has the folder open.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.linting import Fault, lint
+from streams.cli.linting import Fault, lint, lint_delivery
 from streams.rules.book import Compiled
 
 RULES = Path(__file__).parents[3] / "deploy" / "rules"
@@ -103,3 +103,14 @@ def test_a_text_that_is_no_rule_at_all_is_told_so(text: str, line: int, sentence
     found = faults(text)[0]
     assert found.line == line
     assert sentence in found.sentence
+
+
+def test_a_delivery_policy_is_linted_as_rules_are() -> None:
+    shipped = (RULES.parent / "policies" / "delivery.yaml").read_text(encoding="utf-8")
+    assert not isinstance(lint_delivery(shipped), list)
+    wrong = shipped.replace("quiet_hours:", "quite_hours:").replace("most: 3", "most: none")
+    found = lint_delivery(wrong)
+    assert isinstance(found, list)
+    told = "quite_hours is not known here: did you mean quiet_hours?"
+    assert found[0] == Fault(line_with(wrong, "quite_hours"), told)
+    assert (found[1].line, found[1].sentence.split()[0]) == (line_with(wrong, "most: none"), "caps.1.most")

@@ -43,7 +43,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (WHEN + "within", "-1h", "when.absence.within: Value error, a duration is a whole number"),
     (WHEN + "within", "0s", "when.absence.within: Input should be greater than 0"),
     (WHEN + "within", "367d", "when.absence.within: Input should be less than or equal to 31622400000"),
-    (WHEN + "same", "person", "when.absence.same: Input should be 'order_id'"),
+    (WHEN + "same", "uid", "when.absence.same: Input should be 'order_id' or 'person'"),
     (WHEN + "where", True, "when.absence.where: Input should be a valid string"),
     (WHEN + "where", "event.amount_fen >=", "when.absence.where: Failed to parse expression"),
     (WHEN + "where", "order.amount_fen > 1", "when.absence.where: order is not known; a condition is over event"),

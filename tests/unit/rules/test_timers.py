@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.journal.clock import ALL, Clock
 from streams.journal.frame import Frame, Partition, Progress, RawRange, no_events, no_ids
 from streams.journal.tables import Tables
-from streams.rules.timers import Timers
+from streams.rules.timers import NOW, Timers
 
 ORDER, POS = Partition("events.raw.order", 0), Partition("events.raw.pos", 0)
 OF_ORDER = "events.raw.order"
@@ -96,3 +96,11 @@ def test_nothing_is_due_before_the_next_time_that_is_told() -> None:
     assert timers.next_ms == 20
     list(timers.due(at(25)))
     assert timers.next_ms == 30
+
+
+def test_a_timer_on_deliverys_now_is_due_when_that_has_reached_it() -> None:
+    timers = Timers(Tables())
+    timers.set("k", 100, 0, NOW)
+    assert timers.next_ms == 99
+    assert list(timers.due(at(50, 99))) == []
+    assert list(timers.due(at(50, 100))) == ["k"]

@@ -217,6 +217,19 @@ def test_a_lane_tells_where_it_stands() -> None:
     ]
 
 
+def test_a_lane_that_reads_much_by_itself_is_seen_to_get_on() -> None:
+    async def story() -> list[int]:
+        work = free(Log(), wanted=0)
+        lane = _lane(work)
+        _put(lane, work.log, 5)
+        await work.log.until(("ack", 5))
+        seen = [lane.standing().pulse]
+        await lane.close()
+        return seen
+
+    assert run(story()) == [6]
+
+
 def test_a_lane_that_may_halt_does_so_alone_and_acknowledges_nothing() -> None:
     async def story() -> Log:
         log = Log()

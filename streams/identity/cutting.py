@@ -1,0 +1,172 @@
+"""Undoing: a pair is cut, or a value leaves, and everyone whom that could have made different is decided again.
+
+In: operators' commands, values that a policy blocks. Out: rows and facts, as if the pair or value had never been.
+Never: another decision than that of `meetings`; a touch on persons that nothing ties to those concerned.
+
+Links and refusals of a group are all first sightings of its pairs. The group, persons tied by refusals and visits, is
+taken apart into single ids, and its pairs are decided anew in the order in which they were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from streams.identity.changes import IdentityFact, Linked, Moved, Refused, Unlinked
+from streams.identity.meetings import UNLINKED, Meetings, Sighting
+from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
+from streams.identity.people import People
+from streams.identity.policy import MergePolicy
+from streams.journal.tables import Tables
+
+
+class Pair(NamedTuple):
+    """A first sighting: `b` is the node that was linked, which may be a visit of the value that was seen."""
+
+    seq: int
+    a: str
+    b: str
+    evidence: Evidence
+    by_command: bool
+
+
+class _Before(NamedTuple):
+    """How a group was: person by node, where shared values went, linked pairs, refused ones with their reason."""
+
+    persons: dict[str, str]
+    current: dict[str, str]
+    linked: set[str]
+    refused: dict[str, str]
+
+    def is_news(self, fact: Linked | Refused) -> bool:
+        """Whether the pair was not linked before, or not refused for this reason; that of the cut is told apart."""
+        pair = pair_of(fact.a, fact.b)
+        if isinstance(fact, Linked):
+            return pair not in self.linked
+        return fact.reason not in (UNLINKED, self.refused.get(pair))
+
+
+class Cutting:
+    """Table `cuts` (pair → evidence): pairs that an operator unlinked, and that no event links again."""
+
+    def __init__(self, people: People, meetings: Meetings, tables: Tables) -> None:
+        self._people = people
+        self._meetings = meetings
+        self._cuts = tables.table("cuts")
+
+    def cut(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
+        """Unlinks a pair for as long as no operator links it; ids that are unknown yet will not be linked either."""
+        people = self._people
+        before = people.nodes.get(a)
+        self._cuts.put(pair_of(a, b), tuple(evidence))
+        self._decide_again((a, b), policy, evidence)
+        if before is not None and b in people.nodes:
+            into = people.nodes[b][0]
+            seq = people.next_seq()
+            people.facts.append(Unlinked(a, b, before[0], into, evidence, seq))
+
+    def lift(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
+        """Takes a cut back, if there is one: what was seen of the pair counts again."""
+        if pair_of(a, b) in self._cuts:
+            self._cuts.drop(pair_of(a, b))
+            self._decide_again((a, b), policy, evidence)
+
+    def remove(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
+        """Takes a value out, with all that was seen of it."""
+        gone = {node, *self._people.visits(node)}
+        self._decide_again(gone, policy, evidence, frozenset(gone))
+        for each in sorted(gone):
+            self._people.remove(each)
+
+    def _decide_again(
+        self, about: Iterable[str], policy: MergePolicy, evidence: Evidence, without: frozenset[str] = frozenset()
+    ) -> None:
+        people = self._people
+        group = self._group(about)
+        pairs = self._pairs(group, policy, without)
+        before = _Before(
+            {node: people.nodes[node][0] for node in group},
+            {node: people.current[node] for node in group if node in people.current},
+            {pair_of(pair.a, pair.b) for pair in pairs if people.linked(pair.a, pair.b)},
+            {pair: people.refused[pair][3] for node in group for pair in people.refusals(node)},
+        )
+        told = len(people.facts)
+        people.scatter(group)
+        for pair in pairs:
+            seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
+            self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
+        self._bring_home(group, pairs)
+        self._go_on(before, policy)
+        replayed = people.facts[told:]
+        del people.facts[told:]
+        self._tell(before, replayed, evidence)
+
+    def _group(self, about: Iterable[str]) -> list[str]:
+        """The nodes of all persons whom refusals or visits tie to these."""
+        people, persons = self._people, set[str]()
+        todo = [node for node in about if node in people.nodes]
+        while todo:
+            one_id = people.nodes[todo.pop()][0]
+            if one_id not in persons:
+                persons.add(one_id)
+                todo += (node for one in people.members(one_id) for node in self._tied(one) if node in people.nodes)
+        return sorted(node for one_id in persons for node in people.members(one_id))
+
+    def _tied(self, node: str) -> Iterable[str]:
+        base = base_of(node)
+        yield base
+        yield from self._people.visits(base)
+        for pair in self._people.refusals(node):
+            yield from pair.split("\x1e")
+
+    def _pairs(self, group: list[str], policy: MergePolicy, without: frozenset[str]) -> list[Pair]:
+        """What was seen of them, in order; an operator's link that was cut counts no more."""
+        people, found = self._people, set[Pair]()
+        for node in group:
+            for to, event_id, at, seq, by_command in people.links.get(node, ()):
+                found.add(Pair(seq, to, node, Evidence(event_id, at), by_command))
+            for pair in people.refusals(node):
+                event_id, at, seq, *_ = people.refused[pair]
+                a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
+                found.add(Pair(seq, a, b, Evidence(event_id, at), False))
+        return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
+
+    def _void(self, pair: Pair) -> bool:
+        return pair.by_command and self._is_cut(pair.a, pair.b)
+
+    def _is_cut(self, a: str, b: str) -> bool:
+        return pair_of(base_of(a), base_of(b)) in self._cuts
+
+    def _bring_home(self, group: Iterable[str], pairs: Iterable[Pair]) -> None:
+        """Nodes of visits and contested values that are none any more: facts have them, so they belong to somebody."""
+        people = self._people
+        for seq, a, b, evidence, by_command in pairs:
+            if b != base_of(b) and not is_contested(b) and not people.linked(a, b) and not self._is_cut(a, b):
+                if not people.together(a, b):
+                    people.merge(a, b, evidence)
+                people.link(a, b, evidence, seq, by_command)
+        for node in group:
+            base = base_of(node)
+            if is_contested(node) and not people.contested(base) and not people.together(base, node):
+                people.merge(base, node, Evidence("", 0))
+
+    def _go_on(self, before: _Before, policy: MergePolicy) -> None:
+        """A shared device goes on with its last login, if that still counts."""
+        people = self._people
+        for node, goes_to in before.current.items():
+            if kind_of(node) in policy.weak and node in people.current and (goes_to == node or goes_to in people.links):
+                people.goes_to(node, goes_to)
+
+    def _tell(self, before: _Before, replayed: Iterable[IdentityFact], evidence: Evidence) -> None:
+        """The difference, as facts of now."""
+        people, facts = self._people, self._people.facts
+        new = {fact.node for fact in replayed if isinstance(fact, Moved)} - before.persons.keys()
+        for node in sorted(before.persons.keys() | new):
+            was, (one_id, node_id, *_) = before.persons.get(node, ""), people.nodes[node]
+            if was != one_id:
+                facts.append(Moved(node, node_id, one_id, people.next_seq()))
+                if was:
+                    facts.append(Unlinked(node, None, was, one_id, evidence, people.next_seq()))
+        for fact in replayed:
+            if isinstance(fact, (Linked, Refused)) and before.is_news(fact):
+                facts.append(fact._replace(one_id=people.nodes[fact.a][0], seq=people.next_seq()))

@@ -1,0 +1,206 @@
+"""The rows of who is who: nodes, persons, links, refusals; and the elementary changes of them.
+
+In: decisions that others made. Out: rows, and a fact for each change. Never: a decision.
+
+A link stands in the row of its weaker end, with its evidence: a value has few stronger ones. Where events under a value
+alone go now stands in `current`, for values that several people used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from schemas.masking import keyed_hash
+from streams.identity.changes import IdentityFact, Linked, Merged, Moved, Refused
+from streams.identity.nodes import Evidence, Node, base_of, is_contested, pair_of
+from streams.identity.settled import Settled
+from streams.journal.tables import Tables
+
+
+class Link(NamedTuple):
+    """A link to the stronger node `to`; `by_command`: by an operator's word, so no policy can refuse it."""
+
+    to: str
+    event_id: str
+    event_time_ms: int
+    seq: int
+    by_command: bool
+
+
+class Refusal(NamedTuple):
+    """Why a pair is not linked, by which policy, and its evidence; `seq` 0: it has no number yet."""
+
+    event_id: str
+    event_time_ms: int
+    seq: int
+    reason: str
+    policy: str
+
+
+class People:
+    """Tables `nodes`, `persons` (one_id → founding seq), `links`, `refused` (pair → Refusal) and `current`."""
+
+    def __init__(self, tables: Tables, salt: bytes) -> None:
+        self.nodes = tables.table("nodes")
+        self.links = tables.table("links")
+        self.refused = tables.table("refused")
+        self.current = tables.table("current")
+        self._persons = tables.table("persons")
+        self._meta = tables.table("meta")
+        self._salt = salt
+        self._seq: int = self._meta.get("identity_seq", 0)
+        self._members: dict[str, list[str]] = {}
+        self._refusals: dict[str, set[str]] = {}
+        self._visits: dict[str, set[str]] = {}
+        self.settled = Settled()
+        self.facts: list[IdentityFact] = []
+        self._restore()
+
+    def _restore(self) -> None:
+        for node, row in self.nodes.items():
+            self.nodes[node] = Node(*row)
+            self._enlist(node, row[0])
+        for pair in self.refused:
+            self._index(pair)
+
+    def _enlist(self, node: str, one_id: str) -> None:
+        self._members.setdefault(one_id, []).append(node)
+        base = base_of(node)
+        if base != node:
+            self._visits.setdefault(base, set()).add(node)
+
+    def _index(self, pair: str) -> None:
+        for end in pair.split("\x1e"):
+            self._refusals.setdefault(end, set()).add(pair)
+
+    # Questions
+
+    def members(self, one_id: str) -> list[str]:
+        """The nodes of a person, in no order; none for an unknown one."""
+        return self._members.get(one_id, [])
+
+    def side(self, node: str) -> list[str]:
+        """The nodes of the person that has this node, or would have if it is new."""
+        known = self.nodes.get(node)
+        return [node] if known is None else self._members[known[0]]
+
+    def everyone(self) -> dict[str, list[str]]:
+        """All persons with their nodes."""
+        return {one_id: sorted(nodes) for one_id, nodes in self._members.items()}
+
+    def visits(self, node: str) -> Iterable[str]:
+        """The other nodes of this value."""
+        return self._visits.get(node, ())
+
+    def refusals(self, node: str) -> Iterable[str]:
+        """The refused pairs of this node."""
+        return self._refusals.get(node, ())
+
+    def linked(self, a: str, b: str) -> bool:
+        """Whether there is a link between the two."""
+        links = self.links
+        return any(row[0] == a for row in links.get(b, ())) or any(row[0] == b for row in links.get(a, ()))
+
+    def contested(self, node: str) -> bool:
+        """Whether two known persons claim this value."""
+        goes_to = self.current.get(node)
+        return goes_to is not None and is_contested(goes_to)
+
+    def together(self, a: str, b: str) -> bool:
+        """Whether both are known, and of one person."""
+        known, other = self.nodes.get(a), self.nodes.get(b)
+        return known is not None and other is not None and known[0] == other[0]
+
+    def node_id(self, node: str) -> str:
+        """The node's hash."""
+        return keyed_hash(node, self._salt)
+
+    # Changes
+
+    def next_seq(self) -> int:
+        """A number greater than all before."""
+        self._seq += 1
+        self._meta.put("identity_seq", self._seq)
+        return self._seq
+
+    def found(self, node: str, seen_ms: int) -> None:
+        """A new node is a person of its own, which bears the hash of this node as its name."""
+        self.place(node, self.node_id(node), seen_ms)
+
+    def place(self, node: str, one_id: str, seen_ms: int) -> None:
+        """A new node belongs to this person."""
+        placed = Node(one_id, self.node_id(node), self.next_seq(), seen_ms)
+        self.nodes.put(node, placed)
+        self._enlist(node, one_id)
+        if one_id not in self._persons:
+            self._persons.put(one_id, placed.seq)
+        self.facts.append(Moved(node, placed.node_id, one_id, placed.seq))
+
+    def merge(self, a: str, b: str, evidence: Evidence) -> None:
+        """The persons of two nodes become one: the one that was founded first keeps its name."""
+        into, gone = sorted({self.nodes[a][0], self.nodes[b][0]}, key=self._age)
+        for node in sorted(self._members.pop(gone)):
+            _, node_id, seq, seen_ms = self.nodes[node]
+            self.nodes.put(node, Node(into, node_id, seq, seen_ms))
+            self._members[into].append(node)
+            self.facts.append(Moved(node, node_id, into, self.next_seq()))
+        self._persons.drop(gone)
+        self.facts.append(Merged(gone, into, a, b, evidence, self.next_seq()))
+
+    def _age(self, one_id: str) -> tuple[int, str]:
+        return self._persons[one_id], one_id
+
+    def link(self, a: str, b: str, evidence: Evidence, seq: int | None, by_command: bool = False) -> None:
+        """Notes a link in the row of `b`, with this number if it has one already."""
+        number = self.next_seq() if seq is None else seq
+        self.links.put(b, (*self.links.get(b, ()), Link(a, *evidence, number, by_command)))
+        one_id, a_id, *_ = self.nodes[a]
+        self.facts.append(Linked(a, b, a_id, self.nodes[b][1], one_id, evidence, number))
+
+    def refuse(self, a: str, b: str, why: Refusal) -> None:
+        """Notes that a pair is not linked; of the same refusal there is one fact, however often it is seen."""
+        pair = pair_of(a, b)
+        before = self.refused.get(pair)
+        if before is not None:
+            if before[3:] == why[3:]:
+                return
+            why = why._replace(event_id=before[0], event_time_ms=before[1], seq=before[2])
+        elif not why.seq:
+            why = why._replace(seq=self.next_seq())
+        self.refused.put(pair, why)
+        self._index(pair)
+        if before is None or before[3] != why.reason:
+            self.facts.append(Refused(a, b, self.nodes[a][0], why.reason, Evidence(*why[:2]), why.seq))
+
+    def goes_to(self, node: str, current: str) -> None:
+        """Events under this value alone go to that node from now on."""
+        if self.current.get(node) != current:
+            self.settled.forget(node)
+            self.current.put(node, current)
+
+    def scatter(self, nodes: Iterable[str]) -> None:
+        """Takes whole persons apart: each node is alone again, as when it was first seen, with no link or refusal."""
+        for node in nodes:
+            one_id, node_id, seq, seen_ms = self.nodes[node]
+            self._members.pop(one_id, None)
+            self._persons.drop(one_id)
+        for node in nodes:
+            _, node_id, seq, seen_ms = self.nodes[node]
+            self.nodes.put(node, Node(node_id, node_id, seq, seen_ms))
+            self._members[node_id] = [node]
+            self._persons.put(node_id, seq)
+            self.links.drop(node)
+            self.current.drop(node)
+            for pair in self._refusals.pop(node, ()):
+                self.refused.drop(pair)
+        self.settled.clear()
+
+    def remove(self, node: str) -> None:
+        """A node that is alone is gone: its facts are of nobody."""
+        one_id, node_id, *_ = self.nodes[node]
+        self.nodes.drop(node)
+        self._persons.drop(one_id)
+        del self._members[one_id]
+        self._visits.pop(node, None)
+        self.facts.append(Moved(node, node_id, "", self.next_seq()))

@@ -1,0 +1,258 @@
+"""The facts of a span of the log once more, into fresh tables that take the place of the live ones.
+
+In: settings, a database, the span. Out: what is to be done, then how far it is, then what was done.
+Never: a trigger or anything else sent; a live table changed before all fresh ones are whole.
+
+A span begins at a journal offset and reaches to the end of the log. What lies before it is kept as it is, by whole
+blocks. While this runs a sink may go on writing the live tables; after the swap it goes on where the fresh ones end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from schemas.frames import Resolved
+from sinks import ledger, rebuild
+from sinks import swap as swapping
+from sinks.batches import BlockSize
+from sinks.migrations import runner
+from sinks.rebuild import NotWhole, Rebuild
+from sinks.sink import Database, SinkUnavailable
+from sinks.writer import BlockWriter
+from streams.settings import Settings
+from streams.topics import JOURNAL, RESOLVED
+from streams.worker.control import first_of, offsets_since
+from streams.worker.shardlog import Held, NotHeld, ShardLog, held
+
+_AGAIN_S = 1.0
+_PATIENCE_S = 300.0
+T = TypeVar("T")
+
+
+class NotReplayed(Exception):
+    """It could not be done, and the live tables are as they were; the message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows are made anew: of these shards (all where none is named), from an offset or a time on, else all.
+
+    `since_ms` is when ingest wrote the journal's frame; `held` means as far back as the log goes.
+    """
+
+    shards: tuple[int, ...] = ()
+    from_offset: int | None = None
+    since_ms: int | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is to be done with a shard: rows from `start` on come from the topic `source`, `kept` blocks stay."""
+
+    shard: int
+    start: int
+    source: str
+    kept: int
+    live: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A shard is rebuilt up to this journal offset."""
+
+    shard: int
+    position: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """Done: rows by table that were written anew. `left`: what could not be tidied up, a sentence."""
+
+    rows: Mapping[str, int]
+    seconds: float
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done, shard by shard."""
+
+    parts: Sequence[Part]
+    holds: Mapping[int, Held] = field(repr=False)
+    firsts: Mapping[int, int] = field(repr=False)
+
+
+def plan(settings: Settings, live: Database, span: Span) -> Plan:
+    """Looks, and changes nothing. Raises NotReplayed, BrokerUnavailable, SinkUnavailable."""
+    if runner.plan(live):
+        raise NotReplayed("migrations are pending: `siyu migrate apply`, or start a sink")
+    resolved, journal = first_of(settings, RESOLVED), first_of(settings, JOURNAL)
+    there = sorted({*resolved, *rebuild.shards(live)})
+    if strangers := set(span.shards) - set(there):
+        raise NotReplayed(f"there is no shard {min(strangers)}: there are {there[0]} to {there[-1]}")
+    holds = {
+        shard: held(settings, shard, resolved[shard], journal.get(shard, -1)) for shard in there if shard in resolved
+    }
+    since = offsets_since(settings, JOURNAL, span.since_ms) if span.since_ms is not None else {}
+    try:
+        parts = [_part(live, span, shard, holds.get(shard), since) for shard in there]
+    except NotHeld as error:
+        raise NotReplayed(f"{error}; --held replays what is held, and keeps older facts as they are") from error
+    return Plan(parts, holds, resolved)
+
+
+def replay(
+    settings: Settings,
+    live: Database,
+    span: Span,
+    stopping: threading.Event,
+    exclusively: AbstractContextManager[object] | None = None,
+) -> Generator[Part | Progress | Swapped]:
+    """Does it; closing the iterator, or `stopping`, ends it before the swap and leaves nothing behind.
+
+    `exclusively` is entered for the swap. Raises NotReplayed, SwapRefused, BrokerUnavailable, SinkUnavailable.
+    """
+    began = time.monotonic()
+    swapping.finish(live)
+    planned = plan(settings, live, span)
+    yield from planned.parts
+    swapping.clear(live)
+    building = Rebuild(live)
+    with_rows = _Building(settings, live, building, planned, stopping)
+    swapped = False
+    try:
+        yield from with_rows.build()
+        building.check()
+        swapped = True
+        with exclusively or nullcontext():
+            building.swap()
+    except (ValueError, NotHeld, NotWhole) as error:
+        if swapped:
+            raise NotReplayed(f"the swap did not come to its end, start it again: {error}") from error
+        raise NotReplayed(f"the live tables are as they were: {error}") from error
+    finally:
+        building.close()
+        if not swapped:
+            with suppress(SinkUnavailable, ValueError):
+                building.abandon()
+    yield Swapped(with_rows.rows, time.monotonic() - began, _tidied(live))
+
+
+def told(event: Part | Progress | Swapped) -> dict[str, Any]:
+    """The event as JSON has it, under its kind: part, progress or swapped."""
+    return {type(event).__name__.lower(): asdict(event)}
+
+
+def _part(live: Database, span: Span, shard: int, has: Held | None, since: Mapping[int, int]) -> Part:
+    position = ledger.position(live, shard)
+    start = position
+    if has is not None and (not span.shards or shard in span.shards):
+        wanted = min(position, _start(span, has, since.get(shard, -1), position))
+        start = rebuild.whole_blocks(live, shard, wanted, upwards=span.held)
+    kept = rebuild.kept_blocks(live, shard, start)
+    return Part(shard, start, _source(has, start, position), kept, position)
+
+
+def _source(has: Held | None, start: int, position: int) -> str:
+    try:
+        return "" if has is None else has.source(start)
+    except NotHeld:
+        if start < position:
+            raise
+        return ""  # nothing of it is to be read again
+
+
+def _start(span: Span, has: Held, since: int, position: int) -> int:
+    if span.from_offset is not None:
+        return span.from_offset
+    if span.since_ms is not None:
+        return since if since >= 0 else position
+    if span.held:
+        return position if has.oldest is None else has.oldest
+    return 0
+
+
+class _Building:
+    """Fills the fresh tables, shard after shard, then what came to the log meanwhile."""
+
+    def __init__(
+        self, settings: Settings, live: Database, building: Rebuild, planned: Plan, stopping: threading.Event
+    ) -> None:
+        self._live = live
+        self._building = building
+        self._parts = planned.parts
+        self._stopping = stopping
+        self._size = BlockSize(settings.sink.block_rows, settings.sink.block_bytes)
+        self._writers: dict[int, BlockWriter] = {}
+        self._logs = {
+            part.shard: ShardLog(settings, planned.holds[part.shard], part.start, planned.firsts[part.shard])
+            for part in planned.parts
+            if part.source
+        }
+        self.rows: Counter[str] = Counter()
+
+    def build(self) -> Iterator[Progress]:
+        self._building.begin({part.shard: part.start for part in self._parts})
+        for shard in self._logs:
+            self._writers[shard] = self._building.writer(shard, self._size)
+            yield from self._write(shard)
+        while behind := [shard for shard in self._logs if self._position(shard) < ledger.position(self._live, shard)]:
+            for shard in behind:
+                yield from self._caught_up(shard)
+
+    def _caught_up(self, shard: int) -> Iterator[Progress]:
+        moved = list(self._write(shard))
+        if not moved:
+            live, here = ledger.position(self._live, shard), self._position(shard)
+            said = f"the live tables of shard {shard} reach to journal offset {live}, the log only to {here}"
+            raise NotReplayed(f"{said}: is it another log?")
+        yield from moved
+
+    def _write(self, shard: int) -> Iterator[Progress]:
+        for frames in self._chunks(self._logs[shard].frames()):
+            written = self._patiently(lambda: self._writers[shard].write(frames))  # noqa: B023 called before the next
+            self.rows += Counter(written.tables)
+            yield Progress(shard, self._position(shard), self.rows.total())
+
+    def _chunks(self, frames: Iterator[Resolved]) -> Iterator[list[Resolved]]:
+        chunk: list[Resolved] = []
+        rows = size = 0
+        for frame in frames:
+            if self._stopping.is_set():
+                raise NotReplayed("it was told to stop; the live tables are as they were")
+            chunk.append(frame)
+            rows += sum(batch.num_rows for batch in frame.tables.values())
+            size += sum(batch.nbytes for batch in frame.tables.values())
+            if rows >= self._size.rows or size >= self._size.bytes:
+                yield chunk
+                chunk, rows, size = [], 0, 0
+        if chunk:
+            yield chunk
+
+    def _position(self, shard: int) -> int:
+        return self._patiently(self._writers[shard].position)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        gives_up = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return work()
+            except SinkUnavailable:
+                if time.monotonic() > gives_up or self._stopping.wait(_AGAIN_S):
+                    raise
+
+
+def _tidied(live: Database) -> str:
+    try:
+        swapping.clear(live)
+    except (SinkUnavailable, ValueError, swapping.SwapRefused) as error:
+        return f"the old tables could not be dropped: {error}"
+    return ""

@@ -1,0 +1,194 @@
+"""Persons, refusals and whom events belong to are those of a slow oracle that decides the whole log anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import networkx as nx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.engine import Engine, Outputs, person_sets
+from tests.support.crowds import BASE, FREE, IDS, STRONG, crowds, policies, ruled, seen
+from tests.support.frames import SALT, fold, public, tables
+from tests.support.journals import SECOND, frames_of
+from tests.support.lines import Commanded, Event, Id, Item, MergePolicyText
+from tests.support.oracle import Oracle
+from tests.support.people import People
+from tests.support.profiles import law
+
+Log = Sequence[Item]
+
+
+def _run(lines: Log) -> tuple[Engine, list[Outputs]]:
+    return fold(frames_of(lines, frozenset()))
+
+
+def _after(lines: Log) -> tuple[Oracle, People]:
+    oracle = Oracle(lines, SALT)
+    return oracle, oracle.people(oracle.after(len(lines) - 1))
+
+
+def _components(people: People) -> set[frozenset[str]]:
+    return {frozenset("\x1f".join(node) for node in each) for each in nx.connected_components(people.graph)}
+
+
+def _of_values(persons: Iterable[frozenset[str]]) -> set[frozenset[str]]:
+    """Persons as sets of plain values: without the nodes of visits and contested values."""
+    plain = (frozenset(node for node in person if node.count("\x1f") == 3) for person in persons)
+    return {person for person in plain if person}
+
+
+@law
+@given(policies(), crowds())
+def test_persons_and_their_names_are_those_of_the_oracle(policy: MergePolicyText, log: Log) -> None:
+    lines = (ruled(policy), *log)
+    engine, _ = _run(lines)
+    _, people = _after(lines)
+    assert set(person_sets(engine).values()) == _components(people)
+    for one_id, nodes in person_sets(engine).items():
+        assert one_id == people.one_id(tuple(min(nodes).split("\x1f")))
+
+
+@law
+@given(policies(), crowds())
+def test_every_event_belongs_to_the_node_and_person_that_the_oracle_names(policy: MergePolicyText, log: Log) -> None:
+    lines = (ruled(policy), *log)
+    _, outputs = _run(lines)
+    oracle = Oracle(lines, SALT)
+    for fact, (at, event) in zip(tables(outputs).get("events", []), oracle.accepted, strict=True):
+        nodes = oracle.nodes(at, event)
+        people = oracle.people(at)
+        assert fact["node"] == (people.hash(nodes[0]) if nodes else "")
+        assert fact["one_id"] == (people.one_id(nodes[0]) if nodes else "")
+
+
+@law
+@given(policies(), crowds())
+def test_refusals_are_those_of_the_oracle_and_name_the_line_of_the_policy(policy: MergePolicyText, log: Log) -> None:
+    lines = (ruled(policy), *log)
+    _, outputs = _run(lines)
+    _, people = _after(lines)
+    told = [record for _, _, subject, record in public(outputs) if subject == "identity_change"]
+    refused = {_pair(record): record["reason"] for record in told if record["kind"] == "refused"}
+    assert refused.keys() == people.refused.keys()
+    for pair, reason in refused.items():
+        assert reason in ("contested", "unlinked") or reason.startswith("crowd@1:")
+        assert reason.removeprefix("crowd@1:").lstrip("0123456789").strip() == people.refused[pair]
+    assert len(refused) == sum(record["kind"] == "refused" for record in told)
+
+
+def _pair(record: dict[str, dict[str, str]]) -> frozenset[tuple[str, ...]]:
+    return frozenset(("t1", record[e]["kind"], record[e]["scope"] or "", record[e]["value"]) for e in ("a", "b"))
+
+
+@law
+@given(policies(), policies(), crowds(), crowds())
+def test_a_new_policy_decides_what_comes_after_it(
+    one: MergePolicyText, other: MergePolicyText, log: Log, more: Log
+) -> None:
+    newer = MergePolicyText("crowd", 2, other.values, other.hold, shop=one.shop, salt=one.salt)
+    lines = (ruled(one), *log, ruled(newer, BASE + 20 * SECOND), *_later(more))
+    engine, _ = _run(lines)
+    assert set(person_sets(engine).values()) == _components(_after(lines)[1])
+
+
+def _later(lines: Log) -> list[Item]:
+    return [_shifted(line, 20 + number) for number, line in enumerate(lines)]
+
+
+def _shifted(line: Item, number: int) -> Item:
+    if isinstance(line, Event):
+        return seen(number, line.ids)
+    assert isinstance(line, Commanded)
+    return Commanded(BASE + number * SECOND, line.read, line.tenant, line.ids, line.kind)
+
+
+# Unlinking
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink", "unlink")))
+def test_unlinking_equals_never_having_linked(policy: MergePolicyText, log: Log) -> None:
+    """The oracle leaves pairs that are cut in the end out from the start."""
+    lines = (ruled(policy), *log)
+    engine, _ = _run(lines)
+    _, people = _after(lines)
+    assert _of_values(person_sets(engine).values()) == _of_values(_components(people))
+
+
+@law
+@given(
+    policies(), crowds(commands=()), st.lists(st.sampled_from(IDS[:-1]), min_size=2, max_size=2, unique=True), st.data()
+)
+def test_the_place_of_an_unlinking_does_not_matter(
+    policy: MergePolicyText, log: Log, pair: list[Id], data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(log)))
+    cut = Commanded(BASE, ruled(policy).read, "t1", (pair[0], pair[1]), "unlink")
+    found = [_run((ruled(policy), *_timed(each)))[0] for each in ((cut, *log), (*log[:at], cut, *log[at:]))]
+    first, other = (_of_values(person_sets(engine).values()) for engine in found)
+    assert first == other
+
+
+def _timed(log: Log) -> list[Item]:
+    return [_shifted(line, number) for number, line in enumerate(log)]
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink", "unlink")))
+def test_identity_map_retells_the_persons_after_any_cut(policy: MergePolicyText, log: Log) -> None:
+    engine, outputs = _run((ruled(policy), *log))
+    rows = sorted(tables(outputs).get("identity_map", []), key=lambda row: int(row["seq"]))
+    told = {row["node"]: row["one_id"] for row in rows}
+    nodes = [node for person in person_sets(engine).values() for node in person]
+    assert told == {engine.persons.node(node).node_id: engine.persons.node(node).one_id for node in nodes}
+    assert len(rows) == len({row["seq"] for row in rows})
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink")))
+def test_a_person_is_held_together_by_its_links(policy: MergePolicyText, log: Log) -> None:
+    engine, _ = _run((ruled(policy), *log))
+    for nodes in person_sets(engine).values():
+        for a in nodes:
+            for b in nodes:
+                chain = engine.persons.explain(a, b)
+                assert chain is not None
+                ends = [a, *(step.b for step in chain.steps)]
+                assert [step.a for step in chain.steps] == ends[:-1]
+                assert ends[-1] == b
+
+
+# Order of arrival
+
+
+@law
+@given(crowds(commands=()), st.randoms(use_true_random=False))
+def test_where_no_policy_binds_the_order_of_arrival_does_not_matter(log: Log, random: object) -> None:
+    """Components of sharing whose strong ids hold together by themselves: no limit, and no device in between."""
+    shuffled = random.sample(log, len(log))  # type: ignore[attr-defined]
+    engines = [_run((ruled(FREE), *each))[0] for each in (log, _timed(shuffled))]
+    free = _unbound(log)
+    for engine in engines:
+        assert free <= _of_values(person_sets(engine).values())
+
+
+def _unbound(log: Log) -> set[frozenset[str]]:
+    graph: nx.Graph[str] = nx.Graph()
+    for line in log:
+        assert isinstance(line, Event)
+        nodes = ["\x1f".join(("t1", *each)) for each in line.ids if each[2] != "null"]
+        graph.add_nodes_from(nodes)
+        graph.add_edges_from((a, b) for a in nodes for b in nodes if a < b)
+    weak = {node for node in graph if node.split("\x1f")[1] in ("device_id", "cookie")}
+    strong = graph.subgraph(graph.nodes - weak)
+    return {
+        frozenset(component)
+        for component in nx.connected_components(graph)
+        if nx.number_connected_components(strong.subgraph(component - weak)) <= 1
+    }
+
+
+def test_every_strong_id_is_one_that_a_policy_may_join() -> None:
+    assert {kind for kind, _, _ in STRONG} == {"uid", "unionid", "phone", "openid"}

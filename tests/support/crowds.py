@@ -1,0 +1,76 @@
+"""Random logs of who was seen with whom, made to hurt: few ids, tight limits, shared devices, hashes, commands.
+
+In: choices by Hypothesis. Out: lines that the oracle reads. Never: orders or rules (see `stories`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from hypothesis import strategies as st
+
+from tests.support.frames import CONTROL, ORDERS
+from tests.support.journals import SECOND, named, read_by
+from tests.support.lines import Commanded, Event, Id, Item, MergePolicyText, Ruled
+from tests.support.people import KINDS, hashed
+
+BASE = 1_700_000_000_000
+SHOP = "tmall"
+SALT = "s"
+_HASHING = MergePolicyText("any", shop=SHOP, salt=SALT)
+_PHONES = ("+8613900000001", "+8613900000002", "+8613900000003")
+STRONG: tuple[Id, ...] = (
+    *(("uid", "", value) for value in ("u1", "u2", "u3")),
+    *(("unionid", "", value) for value in ("n1", "n2")),
+    *(("phone", "", value) for value in _PHONES),
+    *(("phone", SHOP, hashed(value, _HASHING)) for value in _PHONES[:2]),
+    *(("openid", scope, value) for scope, value in (("wx", "o1"), ("wx", "o2"), ("wy", "o1"))),
+)
+SHARED: tuple[Id, ...] = (
+    *(("member_card", "", value) for value in ("c1", "c2")),
+    *(("device_id", "", value) for value in ("d1", "d2")),
+    ("cookie", "", "k1"),
+)
+NOBODY: Id = ("uid", "", "null")
+IDS = (*STRONG, *SHARED, NOBODY)
+FREE = MergePolicyText("free", values=(("device_id", "weak"), ("cookie", "weak")))
+_SEEN = [ids for most in (1, 2, 2, 2, 3) for ids in combinations(IDS, most)]
+_LIMITS = ((), ((1, 0),), ((2, 0),), ((1, 2 * SECOND),), ((1, 2 * SECOND), (3, 0)))
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> MergePolicyText:
+    """A policy; weak kinds are the last, as they must be."""
+    sharing = st.sampled_from(("exclusive", "shareable"))
+    values = [("device_id", "weak"), ("cookie", "weak"), ("member_card", draw(sharing)), ("email", draw(sharing))]
+    hold = [(kind, *limit) for kind in KINDS for limit in draw(st.sampled_from(_LIMITS))]
+    shop = draw(st.sampled_from((SHOP, "")))
+    return MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
+
+
+def ruled(policy: MergePolicyText, at: int = BASE) -> Ruled:
+    """The line that puts it in force for everyone."""
+    return Ruled(at, read_by(CONTROL), "*", policy)
+
+
+def seen(number: int, ids: Sequence[Id], shift: int = 0) -> Event:
+    """An event with these ids, the `number`th, which happened `shift` seconds later than it should."""
+    at = BASE + number * SECOND
+    return Event(
+        at, read_by(ORDERS), named(ORDERS), "t1", f"e{number}", "page_view", at + shift * SECOND, ids=tuple(ids)
+    )
+
+
+@st.composite
+def crowds(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 14) -> tuple[Item, ...]:
+    """Events, and among them commands of these kinds."""
+    lines: list[Item] = []
+    for number in range(draw(st.integers(0, most))):
+        if commands and draw(st.sampled_from((False, False, False, True))):
+            pair = draw(st.lists(st.sampled_from(IDS[:-1]), min_size=2, max_size=2, unique=True))
+            kind = draw(st.sampled_from(commands))
+            lines.append(Commanded(BASE + number * SECOND, read_by(CONTROL), "t1", (pair[0], pair[1]), kind))
+        else:
+            lines.append(seen(number, draw(st.sampled_from(_SEEN)), draw(st.sampled_from((0, 0, 0, -3, 1)))))
+    return tuple(lines)

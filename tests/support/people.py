@@ -1,0 +1,197 @@
+"""Who is one person by a merge policy, worked out slowly: the whole log again for each question.
+
+In: sightings of ids in order, commands, policies as plain words. Out: a graph whose components are persons.
+Never: code of `streams`; a memory of what was decided: every sighting is decided anew (only whether it is a claim is
+asked of the first one, under each policy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b, sha256
+
+import networkx as nx
+
+from tests.support.lines import Id, MergePolicyText
+
+KINDS = (
+    *("uid", "unionid", "external_userid", "phone", "email"),
+    *("member_card", "marketplace_id", "openid", "device_id", "cookie"),
+)
+BLOCKED = {"", "0", "00000000", "000-000", "-1", "1", "null", "None", "'anonymous'", '"test"', "undefined"}
+USUAL = MergePolicyText(
+    name="default",
+    values=tuple((kind, "weak") for kind in ("device_id", "cookie")),
+    hold=(
+        *((kind, 1, 0) for kind in ("uid", "unionid", "external_userid", "openid")),
+        *((kind, 3, 0) for kind in ("phone", "email", "member_card")),
+        ("marketplace_id", 2, 0),
+        *(("device_id", 5, 7 * 86_400_000), ("device_id", 50, 0)),
+        *(("cookie", 10, 7 * 86_400_000), ("cookie", 200, 0)),
+    ),
+)
+
+Node = tuple[str, ...]
+"""Tenant, kind, scope, value; a fifth part tells a visit or a contested value's own events apart."""
+
+
+def hashed(phone: str, policy: MergePolicyText) -> str:
+    """A phone as the shop of this policy hashes it."""
+    return sha256((policy.salt + phone).encode()).hexdigest()
+
+
+@dataclass
+class People:
+    """Everyone after some sightings; `cut` are the pairs that count as never seen."""
+
+    salt: bytes
+    cut: frozenset[frozenset[Node]] = frozenset()
+    graph: nx.Graph[Node] = field(default_factory=nx.Graph)
+    seen: dict[Node, int] = field(default_factory=dict)
+    current: dict[Node, Node] = field(default_factory=dict)
+    contested: set[Node] = field(default_factory=set)
+    refused: dict[frozenset[Node], str] = field(default_factory=dict)
+    _under: dict[frozenset[Node], MergePolicyText] = field(default_factory=dict)
+
+    def hash(self, node: Node) -> str:
+        """The name of a node, and of a person that it founds."""
+        return blake2b("\x1f".join(node).encode(), digest_size=16, key=self.salt).hexdigest()
+
+    def person(self, node: Node) -> set[Node]:
+        """All ids of the one who has this id."""
+        return set(nx.node_connected_component(self.graph, node))
+
+    def one_id(self, node: Node) -> str:
+        """The name of that person: its first id, hashed."""
+        order = list(self.seen)
+        return self.hash(min(self.person(node), key=order.index))
+
+    def usable(self, tenant: str, ids: Iterable[Id], policy: MergePolicyText) -> list[Node]:
+        """The ids that may name somebody, the strongest first, hashes as the phones that they are known to be of."""
+        nodes = {(tenant, *given) for given in ids if given[2] not in BLOCKED | set(policy.blocked)}
+        phones = [node for node in (*self.seen, *nodes) if node[:3] == (tenant, "phone", "") and len(node) == 4]
+        plain = {hashed(node[3], policy): node for node in phones}
+        known = {plain.get(n[3], n) if n[1:3] == ("phone", policy.shop) and policy.shop else n for n in nodes}
+        return sorted(known, key=lambda node: (KINDS.index(node[1]), "\x1f".join(node)))
+
+    def goes_to(self, nodes: Sequence[Node], policy: MergePolicyText) -> Node | None:
+        """The node that an event with these ids belongs to."""
+        weak = [node for node in nodes if policy.of(node[1]) == "weak"]
+        contested = [node for node in nodes if node in self.contested]
+        strong = [node for node in nodes if node not in weak and node not in contested]
+        for node in (*strong, *contested, *weak):
+            return node if node in strong else self.current.get(node, node)
+        return None
+
+    # Sightings
+
+    def sight(self, nodes: Sequence[Node], time: int, policy: MergePolicyText, by_command: bool = False) -> None:
+        """These ids, the strongest first, were seen together."""
+        fresh = [node for node in nodes if node not in self.graph]
+        for node in fresh:
+            self._add(node, time)
+        for other in nodes[1:]:
+            self._meet(nodes[0], other, time, policy, by_command)
+            self._meet_hash([n for n in (nodes[0], other) if n in fresh], time, policy)
+            fresh = [node for node in fresh if node not in (nodes[0], other)]
+        self._meet_hash(fresh, time, policy)
+
+    def _meet_hash(self, fresh: Iterable[Node], time: int, policy: MergePolicyText) -> None:
+        for node in fresh:
+            other = (node[0], "phone", policy.shop, hashed(node[3], policy))
+            if policy.shop and node[1:3] == ("phone", "") and other in self.graph:
+                self._meet(node, other, time, policy, False)
+
+    def _add(self, node: Node, time: int) -> None:
+        self.graph.add_node(node)
+        self.seen[node] = time
+
+    def _meet(self, a: Node, b: Node, time: int, policy: MergePolicyText, by_command: bool) -> None:
+        weak = [policy.of(node[1]) == "weak" for node in (a, b)]
+        if weak == [False, True] and a not in self.contested:
+            self._login(a, b, time, policy, by_command)
+        elif by_command:
+            self.graph.add_edge(self.current.get(a, a), self.current.get(b, b))
+        else:
+            why = self._objection(a, b, policy)
+            if not why:
+                self.graph.add_edge(a, b)
+                return
+            pair = frozenset((a, b))
+            if self._under.get(pair) != policy and why not in ("unlinked", "contested"):
+                self._claim(a, b, time, policy)
+            self.refused.setdefault(pair, why)
+            self._under[pair] = policy
+
+    def _objection(self, a: Node, b: Node, policy: MergePolicyText) -> str:
+        ours, theirs = self.person(a), self.person(b)
+        if frozenset((a, b)) in self.cut:
+            return "unlinked"
+        if b in ours:
+            return ""
+        if {a, b} & self.contested:
+            return "contested"
+        odd = [node for node in (b, a) if policy.of(node[1]) != "exclusive"]
+        shared = policy.of(a[1]) == "weak" and {a, b} & self.current.keys()
+        if odd and (shared or (policy.knows(ours) and policy.knows(theirs))):
+            return f"{odd[0][1]}: {policy.of(odd[0][1])}"
+        return self._too_many(ours, theirs, policy)
+
+    def _too_many(self, ours: set[Node], theirs: set[Node], policy: MergePolicyText) -> str:
+        groups = sorted({node[1:3] for node in ours} & {node[1:3] for node in theirs})
+        for kind, scope in groups:
+            values: dict[str, list[int]] = {}
+            for node in ours | theirs:
+                if node[1:3] == (kind, scope):
+                    values.setdefault(node[3], []).append(self.seen[node])
+            times = [min(at) for at in values.values()]
+            for of, most, within in policy.hold:
+                near = max(sum(0 <= other - at < within for other in times) for at in times)
+                if of == kind and (near if within else len(times)) > most:
+                    return f"{kind}: {policy.limit(most, within)}"
+        return ""
+
+    def _claim(self, a: Node, b: Node, time: int, policy: MergePolicyText) -> None:
+        if a[1] != b[1] and policy.knows({a}) and policy.knows({b}) and policy.knows(self.person(b) - {b}):
+            self.contested.add(b)
+            own = (*b, "contested")
+            if own not in self.graph:
+                self._add(own, time)
+            self.current[b] = own
+            other = (b[0], "phone", policy.shop, hashed(b[3], policy))
+            if policy.shop and b[1:3] == ("phone", "") and other in self.graph:
+                self.contested.add(other)
+                self.current[other] = own
+
+    def _login(self, a: Node, device: Node, time: int, policy: MergePolicyText, by_command: bool) -> None:
+        ours, theirs = self.person(a), self.person(device)
+        goes_to, why = device, "unlinked" if frozenset((a, device)) in self.cut else ""
+        fits = True
+        if device not in ours:
+            if device in self.current and not policy.knows(ours):
+                fits, why = False, f"{device[1]}: weak"
+            elif policy.knows(ours) and policy.knows(theirs):
+                goes_to = (*device, self.hash(a))
+        if goes_to not in ours and fits and not by_command:
+            with self._tried(goes_to, time) as would_have:
+                why = why or self._too_many(ours, would_have, policy)
+        if why:
+            self.refused.setdefault(frozenset((a, device)), why)
+            return
+        if goes_to not in self.graph:
+            self._add(goes_to, time)
+        self.graph.add_edge(a, goes_to)
+        if goes_to != device or device in self.current:
+            self.current[device] = goes_to
+
+    @contextmanager
+    def _tried(self, node: Node, time: int) -> Iterator[set[Node]]:
+        """The person of a node, which may be one that will only be there if nothing speaks against it."""
+        if node in self.graph:
+            yield self.person(node)
+        else:
+            self.seen[node] = time
+            yield {node}
+            del self.seen[node]
