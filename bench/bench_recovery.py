@@ -6,8 +6,9 @@ and for a snapshot taken while an engine folds. Never: files in the page cache w
 
     python -m bench.bench_recovery [--rows 1000000] [--tail 100000]
 
-Measured is from opening the store to an engine that could fold the next frame. The changelog is on an Apache Kafka of
-its own, each row in it once; a real one has many versions of a row, and takes that much longer.
+Each restore has a process of its own. `seconds` is from opening the store to an engine that could fold the next frame,
+`cold_s` from the start of the process. The changelog is on an Apache Kafka of its own, each row in it once; a real one
+has many versions of a row, and takes that much longer. On a busy machine look at `cpu_s`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import argparse
 import os
 import random
 import string
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +50,8 @@ from streams.worker.telemetry import Telemetry
 from streams.worker.topics import create
 
 CONFIG = EngineConfig(b"bench", dedup_window_ms=10 * 86_400_000)
+FOLDERS = {"local_store": "store", "snapshot_and_tail": "empty", "whole_changelog": "empty too"}
+"""Where each restore has its local store."""
 _COMMIT_ROWS = 2_000
 _LETTERS = string.ascii_letters + string.digits
 
@@ -56,43 +61,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--tail", type=int, default=100_000, help="changed rows after the snapshot")
+    parser.add_argument("--recover", nargs=4, metavar=("SOURCE", "PLACE", "BROKER", "SINCE"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.recover:
+        source, place, broker, since = chosen.recover
+        State(Path(place), broker).recover(source, float(since))
+        return
+    with TemporaryDirectory() as place, apache_kafka(Path(place) / "kafka") as server:
+        _measure(State(Path(place), server.address), chosen.rows, chosen.tail)
+
+
+def _measure(state: State, wanted: int, tail: int) -> None:
     frames = frames_of(plan(TrafficSpec(people=2_000)))
-    rows = list(_multiplied(_folded(frames), chosen.rows))
-    tail = random.Random(2).sample(rows, chosen.tail)
-    with TemporaryDirectory() as place, apache_kafka(Path(place) / "kafka") as broker:
-        settings = Settings(data=Path(place) / "data", kafka=Kafka(bootstrap=broker.address, shards=1))
-        create(settings)
-        state = _State(settings, Path(place))
-        state.write(rows, tail)
-        state.recover("local_store", "store", with_snapshots=False)
-        state.recover("snapshot_and_tail", "empty", with_snapshots=True)
-        state.recover("whole_changelog", "empty too", with_snapshots=False)
-        _beside_live_work(rows, frames, state.archive)
+    rows = list(_multiplied(_folded(frames), wanted))
+    create(state.settings)
+    state.write(rows, random.Random(2).sample(rows, tail))
+    for source in FOLDERS:
+        _cool(state.place)
+        command = [sys.executable, "-m", "bench.bench_recovery", "--recover", source, str(state.place)]
+        subprocess.run([*command, state.settings.kafka.bootstrap, str(time.time())], check=True)
+    _beside_live_work(rows, frames, state.archive(origin_of(state.settings)))
 
 
-class _State:
+class State:
     """One shard's state in all its places."""
 
-    def __init__(self, settings: Settings, place: Path) -> None:
-        self._settings = settings
-        self._place = place
-        self._here: Origin = origin_of(settings)
-        self.archive = Archive(str(place / "snapshots"), 0, self._here)
+    def __init__(self, place: Path, broker: str) -> None:
+        self.place = place
+        self.settings = Settings(data=place / "data", kafka=Kafka(bootstrap=broker, shards=1))
+
+    def archive(self, here: Origin) -> Archive:
+        """The snapshots."""
+        return Archive(str(self.place / "snapshots"), 0, here)
 
     def write(self, rows: list[Change], tail: list[Change]) -> None:
         """All rows to changelog, store and snapshot; then the changed ones to changelog and store."""
-        store = RocksStore(self._place / "store")
-        store.bind(self._here)
-        end = self._commit(store, rows)
-        tables = Tables(rows)
-        header = Header(0, Position(1, end), self._here, len(rows), 0)
-        self.archive.save(end, write(header, view(tables)))
-        self._commit(store, tail)
+        here = origin_of(self.settings)
+        store = RocksStore(self.place / FOLDERS["local_store"])
+        store.bind(here)
+        end = self._commit(store, rows, here)
+        header = Header(0, Position(1, end), here, len(rows), 0)
+        self.archive(here).save(end, write(header, view(Tables(rows))))
+        self._commit(store, tail, here)
         store.close()
 
-    def _commit(self, store: RocksStore, rows: list[Change]) -> int:
-        producer = Producer(producer_config(self._settings.kafka))
+    def _commit(self, store: RocksStore, rows: list[Change], here: Origin) -> int:
+        producer = Producer(producer_config(self.settings.kafka))
         ends: list[int] = []
 
         def sent(error: Any, message: Message) -> None:
@@ -100,30 +114,29 @@ class _State:
 
         for at in range(0, len(rows), _COMMIT_ROWS):
             changes = rows[at : at + _COMMIT_ROWS]
-            for value in pack(Commit(1, changes, self._here.journal)):
+            for value in pack(Commit(1, changes, here.journal)):
                 producer.produce(CHANGELOG, value, partition=0, on_delivery=sent)
             producer.flush()
             store.commit(changes, Position(1, ends[-1]))
         return ends[-1]
 
-    def recover(self, source: str, folder: str, with_snapshots: bool) -> None:
-        """Restores from what is there, and tells how long it took."""
-        _cool(self._place)
-        wall, cpu = time.perf_counter(), time.process_time()
+    def recover(self, source: str, since: float) -> None:
+        """Restores from what is there, and tells how long it took; `since` is when the process was started."""
+        wall, cpu, folder = time.perf_counter(), time.process_time(), self.place / FOLDERS[source]
         with without_collection():
-            store = RocksStore(self._place / folder)
-            reader = Consumer(consumer_config(self._settings.kafka, "bench", enable_partition_eof=True))
-            archive = self.archive if with_snapshots else None
+            store = RocksStore(folder)
+            here = origin_of(self.settings)
+            reader = Consumer(consumer_config(self.settings.kafka, "bench", enable_partition_eof=True))
+            archive = self.archive(here) if source == "snapshot_and_tail" else None
             partition, stopping = TopicPartition(CHANGELOG, 0), threading.Event()
-            tables, _ = restore(store, reader, partition, stopping, archive=archive, here=self._here)
+            tables, _ = restore(store, reader, partition, stopping, archive=archive, here=here)
             restored = time.perf_counter()
             engine = Engine(0, CONFIG, tables)
         ended = time.perf_counter()
-        figures = {"seconds": ended - wall, "restore_s": restored - wall, "engine_s": ended - restored}
-        figures["cpu_s"] = time.process_time() - cpu
+        figures = {"seconds": ended - wall, "cpu_s": time.process_time() - cpu, "cold_s": time.time() - since}
+        figures |= {"restore_s": restored - wall, "engine_s": ended - restored}
         rows, persons, hashes = sum(tables.sizes().values()), len(engine.persons.everyone()), len(engine.dedup)
-        mb = _size(self._place / folder)
-        tell(f"recovery_{source}", **figures, rows=rows, persons=persons, hashes=hashes, mb=mb)
+        tell(f"recovery_{source}", **figures, rows=rows, persons=persons, hashes=hashes, mb=_size(folder))
         store.close()
 
 
