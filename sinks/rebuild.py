@@ -61,9 +61,14 @@ class Rebuild:
         self._fresh = live.at(fresh_name(live, self.id))
 
     def begin(self, starts: Mapping[int, int]) -> None:
-        """Makes the tables, and copies what lies before these offsets by shard; each must cut no block in two."""
+        """Makes the tables, and copies what lies before these offsets by shard.
+
+        Raises ValueError for an offset that cuts a block in two (see `whole_blocks`).
+        """
         runner.apply(self._fresh)
         for shard, start in sorted(starts.items()):
+            if whole_blocks(self._live, shard, start) != start:
+                raise ValueError(f"offset {start} of shard {shard} lies inside a block")
             self._keep(shard, start)
             self._seed(shard, start)
 
