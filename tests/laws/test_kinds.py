@@ -17,7 +17,7 @@ from tests.support.profiles import law
 from tests.support.searching import Asked, Search, Waited
 
 BASE, SECOND = 1_700_000_000_000, 1_000
-IDS = (("openid", "wx", "o1"), ("openid", "wx", "o2"), ("phone", "", "+8613912340001"))
+IDS = (("openid", "wx", "o1"), ("openid", "wx2", "o2"), ("phone", "", "+8613912340001"))
 WHO = (IDS[:1], IDS[:1], IDS[1:2], IDS[1:2], IDS[2:], (IDS[0], IDS[2]), (IDS[1], IDS[2]))
 RULES = (
     Asked("count", "count", ("a",), 3, 5 * SECOND),
