@@ -31,7 +31,15 @@ def bad_events(is_bad: Callable[[str], bool]) -> Iterator[None]:
             raise Planted(f"{nodes}")
         return found
 
-    with patch.object(Persons, "resolve", raising):
+    link = Persons.link
+
+    def raising_link(self: Persons, tenant: str, a: str, b: str, evidence: Evidence) -> str:
+        found = link(self, tenant, a, b, evidence)
+        if is_bad(evidence.event_id):
+            raise Planted(f"{a} {b}")
+        return found
+
+    with patch.object(Persons, "resolve", raising), patch.object(Persons, "link", raising_link):
         yield
 
 
