@@ -124,11 +124,17 @@ def test_unlinking_equals_never_having_linked(policy: MergePolicyText, log: Log)
 def test_the_place_of_an_unlinking_does_not_matter(
     policy: MergePolicyText, log: Log, pair: list[Id], data: st.DataObject
 ) -> None:
-    at = data.draw(st.integers(0, len(log)))
-    cut = Commanded(BASE, ruled(policy).read, "t1", (pair[0], pair[1]), "unlink")
-    found = [_run((ruled(policy), *_timed(each)))[0] for each in ((cut, *log), (*log[:at], cut, *log[at:]))]
+    """The events keep their moments, and so their distance in a limit's window, wherever the cut stands."""
+    lines, places = _later_by_one(log), (0, data.draw(st.integers(0, len(log))))
+    cuts = [Commanded(BASE + at * SECOND, ruled(policy).read, "t1", (pair[0], pair[1]), "unlink") for at in places]
+    logs = [(*lines[:at], cut, *lines[at:]) for at, cut in zip(places, cuts, strict=True)]
+    found = [_run((ruled(policy), *each))[0] for each in logs]
     first, other = (_of_values(person_sets(engine).values()) for engine in found)
     assert first == other
+
+
+def _later_by_one(log: Log) -> list[Item]:
+    return [_shifted(line, number) for number, line in enumerate(log, 1)]
 
 
 def _timed(log: Log) -> list[Item]:
