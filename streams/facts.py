@@ -7,7 +7,7 @@ Never: a decision.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -60,13 +60,17 @@ class Facts:
             "time": entry.received_ms,
         }
 
-    def identity(self, facts: Iterable[IdentityFact]) -> None:
-        """Links and moves of nodes, for `identity_links` and `identity_map`."""
+    def identity(self, facts: Iterable[IdentityFact], hash_of: Callable[[str], str]) -> None:
+        """Links, moves of nodes and other changes, for the tables `identity_*`; `hash_of` gives a node's hash."""
         for fact in facts:
             if isinstance(fact, Moved):
                 self.rows["identity_map"].append(_map_row(fact))
+                if fact.was:
+                    self.rows["identity_moves"].append(_move_row(fact))
             elif isinstance(fact, Linked):
                 self.rows["identity_links"].append(_link_row(fact))
+            else:
+                self.rows["identity_changes"].append(_change_row(fact, hash_of))
 
     def resolved(self, progress_ms: int) -> Resolved:
         """The frame for the sink."""
@@ -153,6 +157,25 @@ def _map_row(fact: Moved) -> dict[str, Any]:
         "value": masked(kind, value),
         "one_id": fact.one_id,
         "seq": fact.seq,
+    }
+
+
+def _move_row(fact: Moved) -> dict[str, Any]:
+    tenant, *_ = parts_of(fact.node)
+    return {"tenant": tenant, "node": fact.node_id, "was": fact.was, "one_id": fact.one_id, "seq": fact.seq}
+
+
+def _change_row(fact: Merged | Refused | Unlinked, hash_of: Callable[[str], str]) -> dict[str, Any]:
+    """The public record as a row, with hashes for the ids."""
+    record = _change(fact)
+    assert record is not None
+    return {
+        **{name: record[name] for name in ("tenant", "kind", "one_id", "reason", "seq")},
+        "into_id": record["into"] or "",
+        "node_a": hash_of(fact.a),
+        "node_b": hash_of(fact.b) if fact.b else "",
+        "event_id": fact.evidence.event_id,
+        "event_time_ms": fact.evidence.event_time_ms,
     }
 
 
