@@ -129,6 +129,11 @@ class Engine:
         if not self.dedup.first(row.tenant, row.event_id, self.clock.now):
             return "duplicate"
         nodes = row.nodes
+        if row.event_time_ms <= self.persons.erased.newest_ms:
+            left = self.persons.unerased(row.nodes, row.event_time_ms)
+            if left is None:
+                return "erased"
+            nodes = left
         node = self.persons.resolve(nodes, Evidence(row.event_id, row.event_time_ms)) if nodes else NOBODY
         facts.add(row.at, node)
         listening = self.engage.listening(row.tenant, row.event_type)
@@ -152,6 +157,8 @@ class Engine:
         if not self.dedup.first(record["tenant"], f"{entry.kind}\x1f{record[_ID_OF[entry.kind]]}", self.clock.now):
             return
         if entry.kind == "receipt":
+            if self.engage.is_erased(record["trigger_id"]):
+                return
             facts.delivery(record)
             self.engage.on_receipt(record)
             return
@@ -180,6 +187,9 @@ class Engine:
 
     def _command(self, record: Mapping[str, Any]) -> str:
         """Does what a command says; why not, where it can't."""
+        if record["kind"] == "erase":
+            evidence = Evidence(record["command_id"], record["time"])
+            return self.persons.erase(record["tenant"], _node(record["tenant"], record["a"]), evidence)
         act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(record["kind"])
         if act is None or record["b"] is None:
             return f"kind {record['kind']} is not known to this engine"
@@ -199,7 +209,7 @@ class Engine:
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 
-_TAKEN = ("accepted", "duplicate", "isolated")
+_TAKEN = ("accepted", "duplicate", "isolated", "erased")
 _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
 _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND}
 

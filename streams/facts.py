@@ -16,7 +16,7 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import masked
 from schemas.records import Reason
-from streams.identity.changes import IdentityFact, Linked, Merged, Moved, Refused, Unlinked
+from streams.identity.changes import Erased, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.nodes import Node, parts_of
 from streams.journal.frame import Entry, Frame
 
@@ -69,6 +69,8 @@ class Facts:
                     self.rows["identity_moves"].append(_move_row(fact))
             elif isinstance(fact, Linked):
                 self.rows["identity_links"].append(_link_row(fact))
+            elif isinstance(fact, Erased):
+                self.rows["identity_erased"] += _erased_rows(fact)
             else:
                 self.rows["identity_changes"].append(_change_row(fact, hash_of))
 
@@ -123,6 +125,8 @@ def _change(fact: IdentityFact) -> dict[str, Any] | None:
         return _record(fact, "refused", fact.one_id, None, fact.reason)
     if isinstance(fact, Unlinked):
         return _record(fact, "unlinked", fact.one_id, fact.into, "command" if fact.b else "decided_again")
+    if isinstance(fact, Erased):
+        return _erased(fact)
     return None
 
 
@@ -138,6 +142,21 @@ def _record(
         "b": None if fact.b is None else _identity(fact.b),
         "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
         "reason": reason,
+        "seq": fact.seq,
+    }
+
+
+def _erased(fact: Erased) -> dict[str, Any]:
+    """Without the id: it would outlive the person here."""
+    return {
+        "tenant": fact.tenant,
+        "kind": "erased",
+        "one_id": fact.one_id,
+        "into": None,
+        "a": {"kind": fact.kind, "scope": None, "value": ""},
+        "b": None,
+        "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
+        "reason": "command",
         "seq": fact.seq,
     }
 
@@ -177,6 +196,11 @@ def _change_row(fact: Merged | Refused | Unlinked, hash_of: Callable[[str], str]
         "event_id": fact.evidence.event_id,
         "event_time_ms": fact.evidence.event_time_ms,
     }
+
+
+def _erased_rows(fact: Erased) -> list[dict[str, Any]]:
+    told = {"tenant": fact.tenant, "command_id": fact.evidence.event_id, "erased_ms": fact.evidence.event_time_ms}
+    return [told | {"node": node_id} for _, node_id in fact.nodes]
 
 
 def _link_row(fact: Linked) -> dict[str, Any]:

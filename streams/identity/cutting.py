@@ -9,12 +9,12 @@ taken apart into single ids, and its pairs are decided anew in the order in whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from streams.identity.changes import IdentityFact, Linked, Moved, Refused, Unlinked
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
-from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
+from streams.identity.nodes import Evidence, base_of, contested_of, is_contested, kind_of, pair_of
 from streams.identity.people import People
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
@@ -74,16 +74,43 @@ class Cutting:
     def remove(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Takes a value out, with all that was seen of it."""
         gone = {node, *self._people.visits(node)}
-        self._decide_again(gone, policy, evidence, frozenset(gone))
+        self._decide_again(gone, policy, evidence, lambda pair: gone.isdisjoint(pair[1:3]))
         for each in sorted(gone):
             self._people.remove(each)
 
+    def erase(self, one_id: str, policy: MergePolicy, evidence: Evidence) -> tuple[tuple[str, str], ...]:
+        """Takes a person out, with all that was seen of it; its nodes and the hashes that they had.
+
+        A value that others have shown too is theirs from now on, under a new hash.
+        """
+        people = self._people
+        gone = self._with_claims(frozenset(people.members(one_id)))
+        hashes = tuple((node, people.nodes[node][1]) for node in sorted(gone))
+        self._decide_again(gone, policy, evidence, lambda pair: pair.a not in gone, gone)
+        for table in (self._cuts, self._meetings.aliases):
+            for key in [key for key, value in table.items() if not gone.isdisjoint((*key.split("\x1e"), value))]:
+                table.drop(key)
+        return hashes
+
+    def _with_claims(self, nodes: frozenset[str]) -> frozenset[str]:
+        """These nodes, and those of contested values that nobody else claims."""
+        people = self._people
+        alone = [node for node in map(contested_of, nodes) if people.side(node) == [node] and node in people.nodes]
+        ends = {node: {end for pair in people.refusals(base_of(node)) for end in pair.split("\x1e")} for node in alone}
+        return nodes.union(node for node in alone if ends[node] <= nodes)
+
     def _decide_again(
-        self, about: Iterable[str], policy: MergePolicy, evidence: Evidence, without: frozenset[str] = frozenset()
+        self,
+        about: Iterable[str],
+        policy: MergePolicy,
+        evidence: Evidence,
+        wanted: Callable[[Pair], bool] = lambda pair: True,
+        erased: frozenset[str] = frozenset(),
     ) -> None:
         people = self._people
-        group = self._group(about)
-        pairs = self._pairs(group, policy, without)
+        whole = self._group(about)
+        pairs = [pair for pair in self._pairs(whole, policy) if wanted(pair)]
+        group = [node for node in whole if node not in erased]
         before = _Before(
             {node: people.nodes[node][0] for node in group},
             {node: people.current[node] for node in group if node in people.current},
@@ -91,7 +118,9 @@ class Cutting:
             {pair: people.refused[pair][3] for node in group for pair in people.refusals(node)},
         )
         told = len(people.facts)
-        people.scatter(group)
+        people.scatter(whole)
+        for node in sorted(erased):
+            people.erase(node, evidence.event_time_ms)
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
             self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
@@ -119,7 +148,7 @@ class Cutting:
         for pair in self._people.refusals(node):
             yield from pair.split("\x1e")
 
-    def _pairs(self, group: list[str], policy: MergePolicy, without: frozenset[str]) -> list[Pair]:
+    def _pairs(self, group: list[str], policy: MergePolicy) -> list[Pair]:
         """What was seen of them, in order; an operator's link that was cut counts no more."""
         people, found = self._people, set[Pair]()
         for node in group:
@@ -129,7 +158,7 @@ class Cutting:
                 event_id, at, seq, *_ = people.refused[pair]
                 a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
                 found.add(Pair(seq, a, b, Evidence(event_id, at), False))
-        return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
+        return [pair for pair in sorted(found) if not self._void(pair)]
 
     def _void(self, pair: Pair) -> bool:
         return pair.by_command and self._is_cut(pair.a, pair.b)
@@ -147,7 +176,8 @@ class Cutting:
                 people.link(a, b, evidence, seq, by_command)
         for node in group:
             base = base_of(node)
-            if is_contested(node) and not people.contested(base) and not people.together(base, node):
+            free = base in people.nodes and not people.contested(base)
+            if is_contested(node) and free and not people.together(base, node):
                 people.merge(base, node, Evidence("", 0))
 
     def _go_on(self, before: _Before, policy: MergePolicy) -> None:
