@@ -121,6 +121,12 @@ _ENGAGE = (
     Metric("siyu_decisions_total", "counter", "Decisions, also not to send.", ("rule", "verdict", "reason")),
     Metric("siyu_deliveries_total", "counter", "Receipts from downstream.", ("status",)),
     Metric("siyu_timers_pending", "gauge", "Timers that are not due yet.", ("shard",)),
+    Metric(
+        "siyu_waits_held",
+        "gauge",
+        "Waits whose time has passed on the furthest source, and that this source holds back.",
+        ("shard", "rule", "source"),
+    ),
     Metric("siyu_controls_refused_total", "counter", "Commands and controls that the engine did not take.", ("shard",)),
 )
 

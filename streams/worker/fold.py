@@ -21,6 +21,7 @@ from streams.isolate import Isolating
 from streams.journal.frame import Frame, decode_frame
 from streams.journal.tables import Tables
 from streams.poison import Poisoned
+from streams.rules.held import held
 from streams.settings import Settings
 from streams.topics import CHANGELOG, JOURNAL, RAW
 from streams.worker.clients import consumer_config
@@ -50,6 +51,7 @@ _OF_SHARD = (
     "siyu_persons",
     "siyu_clock_held_seconds",
     "siyu_sources_silent",
+    "siyu_waits_held",
     "siyu_restore_records",
     "siyu_restore_records_expected",
     "siyu_snapshot_timestamp_seconds",
@@ -210,6 +212,9 @@ class Fold:
                 held_s = (engine.clock.now - progress[source]) / 1000 if progress[source] else 0
                 labels = {"group": group, "source": source.removeprefix(RAW)}
                 telemetry.set("siyu_clock_held_seconds", held_s, shard=shard, **labels)
+        telemetry.forget("siyu_waits_held", shard=shard)
+        for (rule, source), number in held(engine.engage.timers, engine.clock).items():
+            telemetry.set("siyu_waits_held", number, shard=shard, rule=rule, source=source.removeprefix(RAW))
 
     def stop(self) -> None:
         """Gives up opening and catching up; a commit ends by itself, within the broker's time limit."""
