@@ -16,7 +16,7 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import masked
 from schemas.records import Reason
-from streams.identity.changes import IdentityFact, Linked, Merged, Moved, Refused, Unlinked
+from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.nodes import Node, parts_of
 from streams.journal.frame import Entry, Frame
 
@@ -61,12 +61,14 @@ class Facts:
         }
 
     def identity(self, facts: Iterable[IdentityFact]) -> None:
-        """Links and moves of nodes, for `identity_links` and `identity_map`."""
+        """Links, moves of nodes and what is held, for `identity_links`, `identity_map` and `identity_holds`."""
         for fact in facts:
             if isinstance(fact, Moved):
                 self.rows["identity_map"].append(_map_row(fact))
             elif isinstance(fact, Linked):
                 self.rows["identity_links"].append(_link_row(fact))
+            elif isinstance(fact, Held | Freed):
+                self.rows["identity_holds"].append(_hold_row(fact))
 
     def resolved(self, progress_ms: int) -> Resolved:
         """The frame for the sink."""
@@ -111,19 +113,21 @@ def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, 
 
 
 def _change(fact: IdentityFact) -> dict[str, Any] | None:
+    if isinstance(fact, Moved) or (isinstance(fact, Freed) and not fact.word):
+        return None
     if isinstance(fact, Linked):
         return _record(fact, "linked", fact.one_id, None, "shared_event")
     if isinstance(fact, Merged):
         return _record(fact, "merged", fact.gone, fact.into, "shared_event")
-    if isinstance(fact, Refused):
-        return _record(fact, "refused", fact.one_id, None, fact.reason)
     if isinstance(fact, Unlinked):
         return _record(fact, "unlinked", fact.one_id, fact.into, "command" if fact.b else "decided_again")
-    return None
+    if isinstance(fact, Freed):
+        return _record(fact, fact.word, fact.one_id, None, "command")
+    return _record(fact, "held" if isinstance(fact, Held) else "refused", fact.one_id, None, fact.reason)
 
 
 def _record(
-    fact: Linked | Merged | Refused | Unlinked, kind: str, one_id: str, into: str | None, reason: str
+    fact: Linked | Merged | Refused | Held | Freed | Unlinked, kind: str, one_id: str, into: str | None, reason: str
 ) -> dict[str, Any]:
     return {
         "tenant": parts_of(fact.a)[0],
@@ -154,6 +158,18 @@ def _map_row(fact: Moved) -> dict[str, Any]:
         "one_id": fact.one_id,
         "seq": fact.seq,
     }
+
+
+def _hold_row(fact: Held | Freed) -> dict[str, Any]:
+    a, b = sorted(((fact.a_id, fact.a), (fact.b_id, fact.b)), key=lambda end: (not end[0], end[0]))
+    row: dict[str, Any] = {"tenant": parts_of(fact.a)[0]}
+    for side, (node_id, node) in (("a", a), ("b", b)):
+        _, kind, scope, value = parts_of(node) if node is not None else ("", "", "", "")
+        row |= {f"node_{side}": node_id, f"kind_{side}": kind, f"scope_{side}": scope}
+        row |= {f"value_{side}": masked(kind, value)}
+    word, reason = ("held", fact.reason) if isinstance(fact, Held) else (fact.word or "ended", "")
+    evidence = {"event_id": fact.evidence.event_id, "event_time_ms": fact.evidence.event_time_ms}
+    return row | {"word": word, "reason": reason, **evidence, "seq": fact.seq}
 
 
 def _link_row(fact: Linked) -> dict[str, Any]:

@@ -43,7 +43,10 @@ LABELS = {
     "topic": "a Kafka topic",
     "partition": "a partition of it",
     "shard": "a journal partition; each tenant is in one",
-    "kind": "of a change: linked, merged, refused, held, unlinked, erased; of an id set aside: phone, openid and so on",
+    "kind": (
+        "of a change: linked, merged, refused, held, released, rejected, unlinked, erased; "
+        "of an id set aside: phone, openid and so on"
+    ),
     "reason": "an enumerated word, as in the record that it counts",
     "rule": "name of the rule",
     "channel": "how it is sent",
@@ -113,6 +116,7 @@ _IDENTITY = (
     Metric("siyu_identity_changes_total", "counter", "Links, merges, refusals and the like, by kind.", ("kind",)),
     Metric("siyu_ids_set_aside_total", "counter", "Ids of accepted events that name nobody.", ("kind", "reason")),
     Metric("siyu_persons", "gauge", "Persons known.", ("shard",)),
+    Metric("siyu_suspects", "gauge", "Values that are suspected or rejected: their links are held.", ("shard",)),
 )
 
 _ENGAGE = (
