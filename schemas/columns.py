@@ -60,6 +60,13 @@ TABLES: dict[str, pa.Schema] = {
     "identity_links": pa.schema(
         _columns(tenant=_TEXT, node_a=_TEXT, node_b=_TEXT, event_id=_TEXT, event_time_ms=pa.int64(), seq=pa.int64())
     ),
+    # What else became known of who is who: merges, refusals, cuts; of two nodes, or of one (`node_b` is "" then).
+    "identity_changes": pa.schema(
+        _columns(tenant=_TEXT, kind=_TEXT, one_id=_TEXT, into_id=_TEXT, node_a=_TEXT, node_b=_TEXT, event_id=_TEXT)
+        + _columns(event_time_ms=pa.int64(), reason=_TEXT, seq=pa.int64())
+    ),
+    # Nodes that had another person before (`was`): facts of all others are still of whom they were of.
+    "identity_moves": pa.schema(_columns(tenant=_TEXT, node=_TEXT, was=_TEXT, one_id=_TEXT, seq=pa.int64())),
     # The last row by `seq` of a node counts. `value` is masked for phones and e-mails: people read this table.
     "identity_map": pa.schema(
         _columns(tenant=_TEXT, node=_TEXT, kind=_TEXT, scope=_TEXT, value=_TEXT, one_id=_TEXT, seq=pa.int64())

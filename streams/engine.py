@@ -193,7 +193,7 @@ class Engine:
     def _note_identity(self, facts: Facts) -> None:
         """Identity changes go out where they happened: before the decisions that build on them."""
         changes = self.persons.take_facts()
-        facts.identity(changes)
+        facts.identity(changes, self.persons.hash_of)
         self.engage.public.extend(Public("identity.changes", *change) for change in identity_records(changes))
         self.engage.on_identity(changes)
 

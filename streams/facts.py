@@ -7,7 +7,7 @@ Never: a decision.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -60,15 +60,19 @@ class Facts:
             "time": entry.received_ms,
         }
 
-    def identity(self, facts: Iterable[IdentityFact]) -> None:
-        """Links, moves of nodes and what is held, for `identity_links`, `identity_map` and `identity_holds`."""
+    def identity(self, facts: Iterable[IdentityFact], hash_of: Callable[[str], str]) -> None:
+        """Rows of the tables `identity_*`: links, moves, what is held, other changes; `hash_of` hashes a node."""
         for fact in facts:
             if isinstance(fact, Moved):
                 self.rows["identity_map"].append(_map_row(fact))
+                if fact.was:
+                    self.rows["identity_moves"].append(_move_row(fact))
             elif isinstance(fact, Linked):
                 self.rows["identity_links"].append(_link_row(fact))
             elif isinstance(fact, Held | Freed):
                 self.rows["identity_holds"].append(_hold_row(fact))
+            else:
+                self.rows["identity_changes"].append(_change_row(fact, hash_of))
 
     def resolved(self, progress_ms: int) -> Resolved:
         """The frame for the sink."""
@@ -170,6 +174,25 @@ def _hold_row(fact: Held | Freed) -> dict[str, Any]:
     word, reason = ("held", fact.reason) if isinstance(fact, Held) else (fact.word or "ended", "")
     evidence = {"event_id": fact.evidence.event_id, "event_time_ms": fact.evidence.event_time_ms}
     return row | {"word": word, "reason": reason, **evidence, "seq": fact.seq}
+
+
+def _move_row(fact: Moved) -> dict[str, Any]:
+    tenant, *_ = parts_of(fact.node)
+    return {"tenant": tenant, "node": fact.node_id, "was": fact.was, "one_id": fact.one_id, "seq": fact.seq}
+
+
+def _change_row(fact: Merged | Refused | Unlinked, hash_of: Callable[[str], str]) -> dict[str, Any]:
+    """The public record as a row, with hashes for the ids."""
+    record = _change(fact)
+    assert record is not None
+    return {
+        **{name: record[name] for name in ("tenant", "kind", "one_id", "reason", "seq")},
+        "into_id": record["into"] or "",
+        "node_a": hash_of(fact.a),
+        "node_b": hash_of(fact.b) if fact.b else "",
+        "event_id": fact.evidence.event_id,
+        "event_time_ms": fact.evidence.event_time_ms,
+    }
 
 
 def _link_row(fact: Linked) -> dict[str, Any]:

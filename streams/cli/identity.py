@@ -1,12 +1,14 @@
-"""`siyu identity`: an operator's word about who is who, sent through the log.
+"""`siyu identity`: who is who, and an operator's word about it, sent through the log.
 
-In: ids. Out: a command on `identity.commands`. Never: a change of state beside the log.
+In: ids. Out: what is known of a person; a command on `identity.commands`. Never: a change of state beside the log.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -22,15 +24,18 @@ from streams.worker.clients import producer_config, registry_of
 from streams.worker.control import publish_command
 
 NAME = "identity"
-HELP = "link or unlink two ids; list, release or reject what the breaker holds"
+HELP = "who is who: show a person, explain, link, unlink; what the breaker holds"
 EXAMPLE = "siyu identity unlink uid:U1 phone:13912345678 --tenant siyu --why 'the number was given to somebody else'"
+_SHOW = "siyu identity show phone:13912345678 --tenant siyu --svg person.svg"
+_EXPLAIN = "siyu identity explain openid@wx1:o-1 phone:13912345678 --tenant siyu"
 
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`link` and `unlink`, `held`, `release` and `reject`."""
+    """The actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_questions(actions)
     cutting = add_action(actions, "unlink", "cut the link of two ids, and keep them apart", EXAMPLE)
     told = "link two ids, whatever the limits of the policy say"
     example = "siyu identity link uid:U1 openid@wx1:o-1 --tenant siyu --why 'shown at the desk'"
@@ -55,10 +60,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_json(action)
 
 
+def _add_questions(actions: Any) -> None:
+    showing = add_action(actions, "show", "one person: ids, when and where seen, links, what else", _SHOW)
+    showing.add_argument("id", metavar="ID", help="a one_id, or an id as kind:value or kind@scope:value")
+    showing.add_argument("--svg", metavar="FILE", type=Path, help="draw the ids and their links too")
+    explaining = add_action(actions, "explain", "why two ids are one person, and the weakest link of that", _EXPLAIN)
+    explaining.add_argument("a", metavar="ID", help="an id as kind:value or kind@scope:value")
+    explaining.add_argument("b", metavar="ID", help="the other id")
+    for action in (showing, explaining):
+        action.add_argument("--tenant", help="the brand (default: the only one of the settings)")
+        add_json(action)
+
+
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Sends it; 0 when the broker has it. `held` asks the database."""
+    """Answers a question, or sends a command; 0 when the broker has it."""
     if arguments.action == "held":
         return held.run(arguments, settings)
+    if arguments.action in ("show", "explain"):
+        from streams.cli import persons  # noqa: PLC0415 loads networkx
+
+        return getattr(persons, arguments.action)(arguments, settings)  # type: ignore[no-any-return]
     if arguments.tenant not in settings.tenants:
         raise Failure(f"tenant {arguments.tenant} is not among the tenants of the settings")
     command = {

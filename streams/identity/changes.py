@@ -34,12 +34,16 @@ class Merged(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A node belongs to this person now: it is new, came over in a merge, or left in a cut; "": to nobody."""
+    """A node belongs to this person now: it is new, came over in a merge, or left in a cut; "": to nobody.
+
+    `was`: the person that had it before, "" where it is new.
+    """
 
     node: str
     node_id: str
     one_id: str
     seq: int
+    was: str = ""
 
 
 class Refused(NamedTuple):

@@ -171,7 +171,7 @@ class Cutting:
         for node in sorted(before.persons.keys() | new):
             was, (one_id, node_id, *_) = before.persons.get(node, ""), people.nodes[node]
             if was != one_id:
-                facts.append(Moved(node, node_id, one_id, people.next_seq()))
+                facts.append(Moved(node, node_id, one_id, people.next_seq(), was))
                 if was:
                     facts.append(Unlinked(node, None, was, one_id, evidence, people.next_seq()))
         for fact in replayed:

@@ -158,7 +158,7 @@ class People:
             _, node_id, seq, seen_ms = self.nodes[node]
             self.nodes.put(node, Node(into, node_id, seq, seen_ms))
             self._members[into].append(node)
-            self.facts.append(Moved(node, node_id, into, self.next_seq()))
+            self.facts.append(Moved(node, node_id, into, self.next_seq(), gone))
         self._persons.drop(gone)
         self.facts.append(Merged(gone, into, a, b, evidence, self.next_seq()))
 
@@ -238,4 +238,4 @@ class People:
         self._persons.drop(one_id)
         del self._members[one_id]
         self._visits.pop(node, None)
-        self.facts.append(Moved(node, node_id, "", self.next_seq()))
+        self.facts.append(Moved(node, node_id, "", self.next_seq(), one_id))

@@ -185,6 +185,11 @@ class Persons:
         known: Node = self._nodes.get(node, NOBODY)
         return known
 
+    def hash_of(self, node: str) -> str:
+        """The node's hash, under which facts have it."""
+        known = self._nodes.get(node)
+        return self._people.node_id(node) if known is None else str(known[1])
+
     def members(self, one_id: str) -> list[str]:
         """All nodes of a person, in alphabetical order; none for an unknown one."""
         return sorted(self._people.members(one_id))
@@ -207,7 +212,8 @@ class Persons:
         if not one_id or self.node(b).one_id != one_id:
             return None
         links = {node: self._people.links.get(node, ()) for node in self.members(one_id)}
-        return explain(links, a, b, self._policies.of(tenant_of(a)).ranks)
+        ranks = self._policies.of(tenant_of(a)).ranks
+        return explain(links, a, b, lambda node: ranks[kind_of(node)])
 
     def take_facts(self) -> list[IdentityFact]:
         """What changed since the last call, in order."""

@@ -159,6 +159,20 @@ def test_identity_map_retells_the_persons_after_any_cut(policy: MergePolicyText,
 
 
 @law
+@given(policies(), policies(), crowds(commands=("link", "unlink", "unlink")))
+def test_the_few_nodes_that_moved_restate_all_facts(one: MergePolicyText, other: MergePolicyText, log: Log) -> None:
+    """Every fact belongs to today's person of its node, though only nodes that had another person are looked up."""
+    newer = MergePolicyText("crowd", 2, other.values, other.hold, blocked=("d1", "u2"))
+    engine, outputs = _run((ruled(one), *log, ruled(newer, BASE + 20 * SECOND)))
+    told = tables(outputs)
+    moved = {row["node"]: row["one_id"] for row in told.get("identity_moves", [])}
+    nodes = [node for person in person_sets(engine).values() for node in person]
+    today = {engine.persons.node(node).node_id: engine.persons.node(node).one_id for node in nodes}
+    for fact in told.get("events", []):
+        assert moved.get(fact["node"], fact["one_id"]) == today.get(fact["node"], "")
+
+
+@law
 @given(policies(), crowds(commands=("link", "unlink")))
 def test_a_person_is_held_together_by_its_links(policy: MergePolicyText, log: Log) -> None:
     engine, _ = _run((ruled(policy), *log))
