@@ -62,9 +62,12 @@ class People:
         self._restore()
 
     def _restore(self) -> None:
-        for node, row in self.nodes.items():
-            self.nodes[node] = Node(*row)
-            self._enlist(node, row[0])
+        same: dict[str, str] = {node: node for node in self.nodes}
+        for node, (one_id, *row) in self.nodes.items():
+            self.nodes[node] = Node(same.setdefault(one_id, one_id), *row)
+            self._enlist(node, self.nodes[node][0])
+        for node, links in self.links.items():
+            self.links[node] = tuple(Link(same.get(to, to), *rest) for to, *rest in links)
         for pair in self.refused:
             self._index(pair)
 

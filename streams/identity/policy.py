@@ -105,8 +105,8 @@ def compile_policy(text: str, default: MergePolicy | None = None) -> MergePolicy
         ranks={kind: kinds[kind].rank for kind in kinds},
         weak=weak,
         exclusive=frozenset(kind for kind in kinds if kinds[kind].values is Values.EXCLUSIVE),
-        large=_bridge(spec, node, "large", spec.bridge.large, default and default.large),
-        rivals=_bridge(spec, node, "rivals", spec.bridge.rivals, default and default.rivals),
+        large=_bridge(spec, node, "large", spec.bridge.large, default.large if default else None),
+        rivals=_bridge(spec, node, "rivals", spec.bridge.rivals, default.rivals if default else None),
         hashed_phones=spec.hashed_phones,
         _blocked=tuple(map(_test, spec.blocked)),
     )

@@ -57,7 +57,7 @@ def breakers(draw: st.DrawFn) -> MergePolicyText:
     limits = {name: draw(st.sampled_from((1, 1, 2, 9))) for name in ("seen_with", "seen_on")}
     within = draw(st.sampled_from((0, 0, 3 * SECOND)))
     seen = {name: tuple((kind, most, within) for kind in KINDS) for name, most in limits.items()}
-    return replace(draw(policies()), **seen)
+    return replace(draw(policies()), seen_with=seen["seen_with"], seen_on=seen["seen_on"])
 
 
 def ruled(policy: MergePolicyText, at: int = BASE) -> Ruled:
