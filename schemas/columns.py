@@ -73,6 +73,14 @@ TABLES: dict[str, pa.Schema] = {
     "identity_map": pa.schema(
         _columns(tenant=_TEXT, node=_TEXT, kind=_TEXT, scope=_TEXT, value=_TEXT, one_id=_TEXT, seq=pa.int64())
     ),
+    # What the breaker holds; the last row by `seq` of a pair counts. node_b "": a value. Values masked as above.
+    "identity_holds": pa.schema(
+        [
+            *_columns(tenant=_TEXT, node_a=_TEXT, kind_a=_TEXT, scope_a=_TEXT, value_a=_TEXT),
+            *_columns(node_b=_TEXT, kind_b=_TEXT, scope_b=_TEXT, value_b=_TEXT),
+            *_columns(word=_TEXT, reason=_TEXT, event_id=_TEXT, event_time_ms=pa.int64(), seq=pa.int64()),
+        ]
+    ),
     "triggers": pa.schema(
         _columns(
             trigger_id=_TEXT,

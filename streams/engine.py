@@ -187,14 +187,17 @@ class Engine:
 
     def _command(self, record: Mapping[str, Any]) -> str:
         """Does what a command says; why not, where it can't."""
-        if record["kind"] == "erase":
-            evidence = Evidence(record["command_id"], record["time"])
-            return self.persons.erase(record["tenant"], _node(record["tenant"], record["a"]), evidence)
-        act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(record["kind"])
-        if act is None or record["b"] is None:
-            return f"kind {record['kind']} is not known to this engine"
-        a, b = (_node(record["tenant"], record[side]) for side in ("a", "b"))
-        return act(record["tenant"], a, b, Evidence(record["command_id"], record["time"]))
+        tenant, kind, said = record["tenant"], record["kind"], Evidence(record["command_id"], record["time"])
+        a, b = (record[side] and _node(tenant, record[side]) for side in ("a", "b"))
+        if kind == "erase":
+            return self.persons.erase(tenant, a, said)
+        held = {"release": self.persons.release, "reject": self.persons.reject}.get(kind)
+        if held is not None:
+            return held(tenant, a, b, said)
+        act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(kind)
+        if act is None or b is None:
+            return f"kind {kind} is not known to this engine"
+        return act(tenant, a, b, said)
 
     def _note_identity(self, facts: Facts) -> None:
         """Identity changes go out where they happened: before the decisions that build on them."""

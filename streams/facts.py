@@ -16,7 +16,7 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import masked
 from schemas.records import Reason
-from streams.identity.changes import Erased, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
+from streams.identity.changes import Erased, Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.nodes import Node, parts_of
 from streams.journal.frame import Entry, Frame
 
@@ -61,7 +61,7 @@ class Facts:
         }
 
     def identity(self, facts: Iterable[IdentityFact], hash_of: Callable[[str], str]) -> None:
-        """Links, moves of nodes and other changes, for the tables `identity_*`; `hash_of` gives a node's hash."""
+        """Rows of the tables `identity_*`: links, moves, what is held, other changes; `hash_of` hashes a node."""
         for fact in facts:
             if isinstance(fact, Moved):
                 self.rows["identity_map"].append(_map_row(fact))
@@ -71,6 +71,8 @@ class Facts:
                 self.rows["identity_links"].append(_link_row(fact))
             elif isinstance(fact, Erased):
                 self.rows["identity_erased"] += _erased_rows(fact)
+            elif isinstance(fact, Held | Freed):
+                self.rows["identity_holds"].append(_hold_row(fact))
             else:
                 self.rows["identity_changes"].append(_change_row(fact, hash_of))
 
@@ -111,27 +113,27 @@ def _masked(events: pa.RecordBatch) -> pa.Array:
 def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Key, subject and record of each public identity change, in order."""
     for fact in facts:
-        record = _change(fact)
+        record = _erased(fact) if isinstance(fact, Erased) else _change(fact)
         if record is not None:
             yield f"{record['tenant']}:{record['one_id']}", "identity_change", record
 
 
 def _change(fact: IdentityFact) -> dict[str, Any] | None:
+    if isinstance(fact, Moved | Erased) or (isinstance(fact, Freed) and not fact.word):
+        return None
     if isinstance(fact, Linked):
         return _record(fact, "linked", fact.one_id, None, "shared_event")
     if isinstance(fact, Merged):
         return _record(fact, "merged", fact.gone, fact.into, "shared_event")
-    if isinstance(fact, Refused):
-        return _record(fact, "refused", fact.one_id, None, fact.reason)
     if isinstance(fact, Unlinked):
         return _record(fact, "unlinked", fact.one_id, fact.into, "command" if fact.b else "decided_again")
-    if isinstance(fact, Erased):
-        return _erased(fact)
-    return None
+    if isinstance(fact, Freed):
+        return _record(fact, fact.word, fact.one_id, None, "command")
+    return _record(fact, "held" if isinstance(fact, Held) else "refused", fact.one_id, None, fact.reason)
 
 
 def _record(
-    fact: Linked | Merged | Refused | Unlinked, kind: str, one_id: str, into: str | None, reason: str
+    fact: Linked | Merged | Refused | Held | Freed | Unlinked, kind: str, one_id: str, into: str | None, reason: str
 ) -> dict[str, Any]:
     return {
         "tenant": parts_of(fact.a)[0],
@@ -177,6 +179,18 @@ def _map_row(fact: Moved) -> dict[str, Any]:
         "one_id": fact.one_id,
         "seq": fact.seq,
     }
+
+
+def _hold_row(fact: Held | Freed) -> dict[str, Any]:
+    a, b = sorted(((fact.a_id, fact.a), (fact.b_id, fact.b)), key=lambda end: (not end[0], end[0]))
+    row: dict[str, Any] = {"tenant": parts_of(fact.a)[0]}
+    for side, (node_id, node) in (("a", a), ("b", b)):
+        _, kind, scope, value = parts_of(node) if node is not None else ("", "", "", "")
+        row |= {f"node_{side}": node_id, f"kind_{side}": kind, f"scope_{side}": scope}
+        row |= {f"value_{side}": masked(kind, value)}
+    word, reason = ("held", fact.reason) if isinstance(fact, Held) else (fact.word or "ended", "")
+    evidence = {"event_id": fact.evidence.event_id, "event_time_ms": fact.evidence.event_time_ms}
+    return row | {"word": word, "reason": reason, **evidence, "seq": fact.seq}
 
 
 def _move_row(fact: Moved) -> dict[str, Any]:

@@ -57,6 +57,32 @@ class Refused(NamedTuple):
     seq: int
 
 
+class Held(NamedTuple):
+    """The pair a-b is held: it waits for an operator's word; or (b is None) the value `a` is suspected."""
+
+    a: str
+    b: str | None
+    a_id: str
+    b_id: str
+    one_id: str
+    reason: str
+    evidence: Evidence
+    seq: int
+
+
+class Freed(NamedTuple):
+    """The pair a-b, or (b is None) the value `a`, is held no more. `word`: released or rejected, "" by itself."""
+
+    a: str
+    b: str | None
+    a_id: str
+    b_id: str
+    one_id: str
+    word: str
+    evidence: Evidence
+    seq: int
+
+
 class Unlinked(NamedTuple):
     """The pair a-b was cut, or (b is None) node `a` left its person `one_id` for `into` by what was cut."""
 
@@ -79,4 +105,4 @@ class Erased(NamedTuple):
     seq: int
 
 
-IdentityFact = Linked | Merged | Moved | Refused | Unlinked | Erased
+IdentityFact = Linked | Merged | Moved | Refused | Held | Freed | Unlinked | Erased

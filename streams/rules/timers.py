@@ -62,6 +62,18 @@ class Timers:
         while heap and heap[0][0] < clock_ms:
             yield *heappop(heap), group
 
+    def before(self, group: str, time_ms: int) -> Iterator[tuple[int, str]]:
+        """Due time and key of the group's timers that are due before this time, in no order; looks at no others."""
+        heap = self._heaps.get(group, [])
+        ahead = [0]
+        while ahead:
+            at = ahead.pop()
+            if at < len(heap) and heap[at][0] < time_ms:
+                due, priority, key = heap[at]
+                if self._rows.get(key) == (due, priority, group):
+                    yield due, key
+                ahead += (2 * at + 1, 2 * at + 2)
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -238,3 +238,16 @@ def test_an_order_is_one_row_whoever_paid(database: Database) -> None:
     (order,) = rows(database, "SELECT * FROM siyu.orders")
     assert (order["one_id"], order["amount_fen"], order["refunded_fen"]) == ("A", 9900, 500)
     assert (order["submitted_ms"], order["paid_ms"], order["cancelled_ms"]) == (START_MS, START_MS + 300_000, 0)
+
+
+def test_what_is_held_is_what_the_last_word_of_each_pair_says(database: Database) -> None:
+    said = [("p", "", "held", 1), ("p", "q", "held", 2), ("p", "r", "held", 3), ("p", "r", "ended", 4)]
+    said += [("x", "y", "held", 5), ("x", "y", "released", 6), ("x", "y", "held", 7)]
+    texts = {name: "" for name in TABLES["identity_holds"].names if name not in ("event_time_ms", "seq")}
+    rows = [
+        {**texts, "tenant": "t", "node_a": a, "node_b": b, "word": word, "event_time_ms": START_MS, "seq": seq}
+        for a, b, word, seq in said
+    ]
+    write(database, ("identity_holds", pa.RecordBatch.from_pylist(rows, schema=TABLES["identity_holds"])))
+    found = database.query("SELECT node_a, node_b, seq FROM siyu.identity_held ORDER BY seq").rows
+    assert found == (("p", "", 1), ("p", "q", 2), ("x", "y", 7))

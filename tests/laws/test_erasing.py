@@ -49,14 +49,11 @@ def values(persons: Iterable[frozenset[str]]) -> set[frozenset[str]]:
 
 
 def shared(engine: Engine, theirs: frozenset[str]) -> bool:
-    """Whether anybody else has shown an id of these, or a visit or a contested value is among them."""
+    """Whether others have shown an id of these, one is a part of a value, or the breaker has found somebody out."""
     pairs = [pair.split("\x1e") for pair in engine.tables.table("refused")]
-    told = [pair for pair in pairs if not theirs.isdisjoint(pair)]
-    return (
-        bool(told)
-        or any(one != base_of(one) for one in theirs)
-        or any(base_of(one) in theirs for one in engine.tables.table("nodes") if one not in theirs)
-    )
+    bases = {base_of(one) for one in engine.tables.table("nodes") if one not in theirs}
+    told = any(not theirs.isdisjoint(pair) for pair in pairs) or any(one != base_of(one) for one in theirs)
+    return told or not theirs.isdisjoint(bases) or bool(engine.tables.table("suspects"))
 
 
 def without(log: Log, outputs: Sequence[Outputs], gone: frozenset[str]) -> list[Item]:
