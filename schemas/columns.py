@@ -65,6 +65,8 @@ TABLES: dict[str, pa.Schema] = {
         _columns(tenant=_TEXT, kind=_TEXT, one_id=_TEXT, into_id=_TEXT, node_a=_TEXT, node_b=_TEXT, event_id=_TEXT)
         + _columns(event_time_ms=pa.int64(), reason=_TEXT, seq=pa.int64())
     ),
+    # Nodes whose person was erased: no row may hold one of these any more. The engine gives none of them out again.
+    "identity_erased": pa.schema(_columns(tenant=_TEXT, node=_TEXT, command_id=_TEXT, erased_ms=pa.int64())),
     # Nodes that had another person before (`was`): facts of all others are still of whom they were of.
     "identity_moves": pa.schema(_columns(tenant=_TEXT, node=_TEXT, was=_TEXT, one_id=_TEXT, seq=pa.int64())),
     # The last row by `seq` of a node counts. `value` is masked for phones and e-mails: people read this table.

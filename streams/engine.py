@@ -129,6 +129,11 @@ class Engine:
         if not self.dedup.first(row.tenant, row.event_id, self.clock.now):
             return "duplicate"
         nodes = row.nodes
+        if row.event_time_ms <= self.persons.erased.newest_ms:
+            left = self.persons.unerased(row.nodes, row.event_time_ms)
+            if left is None:
+                return "erased"
+            nodes = left
         node = self.persons.resolve(nodes, Evidence(row.event_id, row.event_time_ms)) if nodes else NOBODY
         facts.add(row.at, node)
         listening = self.engage.listening(row.tenant, row.event_type)
@@ -152,6 +157,8 @@ class Engine:
         if not self.dedup.first(record["tenant"], f"{entry.kind}\x1f{record[_ID_OF[entry.kind]]}", self.clock.now):
             return
         if entry.kind == "receipt":
+            if self.engage.is_erased(record["trigger_id"]):
+                return
             facts.delivery(record)
             self.engage.on_receipt(record)
             return
@@ -182,6 +189,8 @@ class Engine:
         """Does what a command says; why not, where it can't."""
         tenant, kind, said = record["tenant"], record["kind"], Evidence(record["command_id"], record["time"])
         a, b = (record[side] and _node(tenant, record[side]) for side in ("a", "b"))
+        if kind == "erase":
+            return self.persons.erase(tenant, a, said)
         held = {"release": self.persons.release, "reject": self.persons.reject}.get(kind)
         if held is not None:
             return held(tenant, a, b, said)
@@ -203,7 +212,7 @@ class Engine:
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 
-_TAKEN = ("accepted", "duplicate", "isolated")
+_TAKEN = ("accepted", "duplicate", "isolated", "erased")
 _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
 _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND}
 

@@ -16,7 +16,7 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import masked
 from schemas.records import Reason
-from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
+from streams.identity.changes import Erased, Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.nodes import Node, parts_of
 from streams.journal.frame import Entry, Frame
 
@@ -69,6 +69,8 @@ class Facts:
                     self.rows["identity_moves"].append(_move_row(fact))
             elif isinstance(fact, Linked):
                 self.rows["identity_links"].append(_link_row(fact))
+            elif isinstance(fact, Erased):
+                self.rows["identity_erased"] += _erased_rows(fact)
             elif isinstance(fact, Held | Freed):
                 self.rows["identity_holds"].append(_hold_row(fact))
             else:
@@ -111,13 +113,13 @@ def _masked(events: pa.RecordBatch) -> pa.Array:
 def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Key, subject and record of each public identity change, in order."""
     for fact in facts:
-        record = _change(fact)
+        record = _erased(fact) if isinstance(fact, Erased) else _change(fact)
         if record is not None:
             yield f"{record['tenant']}:{record['one_id']}", "identity_change", record
 
 
 def _change(fact: IdentityFact) -> dict[str, Any] | None:
-    if isinstance(fact, Moved) or (isinstance(fact, Freed) and not fact.word):
+    if isinstance(fact, Moved | Erased) or (isinstance(fact, Freed) and not fact.word):
         return None
     if isinstance(fact, Linked):
         return _record(fact, "linked", fact.one_id, None, "shared_event")
@@ -142,6 +144,21 @@ def _record(
         "b": None if fact.b is None else _identity(fact.b),
         "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
         "reason": reason,
+        "seq": fact.seq,
+    }
+
+
+def _erased(fact: Erased) -> dict[str, Any]:
+    """Without the id: it would outlive the person here."""
+    return {
+        "tenant": fact.tenant,
+        "kind": "erased",
+        "one_id": fact.one_id,
+        "into": None,
+        "a": {"kind": fact.kind, "scope": None, "value": ""},
+        "b": None,
+        "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
+        "reason": "command",
         "seq": fact.seq,
     }
 
@@ -193,6 +210,11 @@ def _change_row(fact: Merged | Refused | Unlinked, hash_of: Callable[[str], str]
         "event_id": fact.evidence.event_id,
         "event_time_ms": fact.evidence.event_time_ms,
     }
+
+
+def _erased_rows(fact: Erased) -> list[dict[str, Any]]:
+    told = {"tenant": fact.tenant, "command_id": fact.evidence.event_id, "erased_ms": fact.evidence.event_time_ms}
+    return [told | {"node": node_id} for _, node_id in fact.nodes]
 
 
 def _link_row(fact: Linked) -> dict[str, Any]:

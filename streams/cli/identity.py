@@ -24,9 +24,10 @@ from streams.worker.clients import producer_config, registry_of
 from streams.worker.control import publish_command
 
 NAME = "identity"
-HELP = "who is who: show a person, explain, link, unlink; what the breaker holds"
+HELP = "who is who: show a person, explain, link, unlink, erase; what the breaker holds"
 EXAMPLE = "siyu identity unlink uid:U1 phone:13912345678 --tenant siyu --why 'the number was given to somebody else'"
 _SHOW = "siyu identity show phone:13912345678 --tenant siyu --svg person.svg"
+_ERASE = "siyu identity erase phone:13912345678 --tenant siyu --dry-run"
 _EXPLAIN = "siyu identity explain openid@wx1:o-1 phone:13912345678 --tenant siyu"
 
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
@@ -67,13 +68,24 @@ def _add_questions(actions: Any) -> None:
     explaining = add_action(actions, "explain", "why two ids are one person, and the weakest link of that", _EXPLAIN)
     explaining.add_argument("a", metavar="ID", help="an id as kind:value or kind@scope:value")
     explaining.add_argument("b", metavar="ID", help="the other id")
-    for action in (showing, explaining):
+    erasing = add_action(actions, "erase", "take a person out of every store and table", _ERASE)
+    erasing.add_argument("id", metavar="ID", help="an id of the person as kind:value, or its one_id")
+    erasing.add_argument("--dry-run", action="store_true", help="only say what would go")
+    erasing.add_argument("--why", default="", help="the reason, for the record")
+    erasing.add_argument("--who", default="", help="who orders it, for the record (default: the user)")
+    waiting = "how long to wait until all is gone (default: 60)"
+    erasing.add_argument("--wait", metavar="SECONDS", type=float, default=60.0, help=waiting)
+    for action in (showing, explaining, erasing):
         action.add_argument("--tenant", help="the brand (default: the only one of the settings)")
         add_json(action)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answers a question, or sends a command; 0 when the broker has it."""
+    if arguments.action == "erase":
+        from streams.cli import erasing  # noqa: PLC0415
+
+        return erasing.erase(arguments, settings)
     if arguments.action == "held":
         return held.run(arguments, settings)
     if arguments.action in ("show", "explain"):

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NamedTuple
 
-from schemas.masking import keyed_hash
 from schemas.records import Identity
 from sinks.sink import Answer
 from sinks.statements import literal
 from streams.cli.failure import Failure
 from streams.identity.explain import Chain, explain
-from streams.identity.nodes import SEPARATOR
+from streams.identity.nodes import SEPARATOR, hash_of
 from streams.identity.people import Link
 from streams.identity.policy import DEFAULT
 
@@ -95,10 +95,17 @@ class Person:
         return explain(links, a, b, lambda node: DEFAULT.ranks[self.ids[node].kind])
 
 
-def node_of(tenant: str, identity: Identity, salt: bytes) -> str:
-    """The hash under which facts have this id."""
-    parts = (tenant, identity["kind"], identity["scope"] or "", identity["value"])
-    return keyed_hash(SEPARATOR.join(parts), salt)
+def node_of(ask: Ask, tenant: str, identity: Identity, salt: bytes) -> str:
+    """The hash under which facts have this id now: another one after each time that it was erased."""
+    node = SEPARATOR.join((tenant, identity["kind"], identity["scope"] or "", identity["value"]))
+    for times in count():
+        hashed = hash_of(node, salt, times)
+        asked = (
+            f"SELECT count() FROM siyu.identity_erased WHERE tenant = {literal(tenant)} AND node = {literal(hashed)}"
+        )
+        if not ask(asked).rows[0][0]:
+            return hashed
+    raise AssertionError
 
 
 def person_of(ask: Ask, tenant: str, node: str) -> str:

@@ -13,7 +13,7 @@ from sinks.sink import Answer
 from streams.cli.drawing import drawn
 from streams.cli.failure import Failure, Misuse
 from streams.cli.identity import identity_of
-from streams.cli.person import Person, as_records, change_record, moment, node_of, person_of, read_person, today
+from streams.cli.person import Ask, Person, as_records, change_record, moment, node_of, person_of, read_person, today
 from streams.cli.query import answer_of
 from streams.cli.tables import print_json, print_records
 from streams.identity.explain import Chain, Step
@@ -35,16 +35,21 @@ def tenant_of(arguments: argparse.Namespace, settings: Settings) -> str:
     return str(tenant)
 
 
-def found(text: str, arguments: argparse.Namespace, settings: Settings) -> tuple[Person, str]:
-    """The person of a one_id or id, and the node of the id, "" for a one_id. Raises Failure."""
-    tenant = tenant_of(arguments, settings)
+def asking(settings: Settings) -> Ask:
+    """A way to ask the database of these settings."""
 
     def ask(sql: str) -> Answer:
         return answer_of(sql, settings)
 
+    return ask
+
+
+def found(text: str, arguments: argparse.Namespace, settings: Settings) -> tuple[Person, str]:
+    """The person of a one_id or id, and the node of the id, "" for a one_id. Raises Failure."""
+    ask, tenant = asking(settings), tenant_of(arguments, settings)
     if _ONE_ID.fullmatch(text):
         return read_person(ask, tenant, today(ask, tenant, text)), ""
-    node = node_of(tenant, identity_of(text), settings.salt.get_secret_value().encode())
+    node = node_of(ask, tenant, identity_of(text), settings.salt.get_secret_value().encode())
     return read_person(ask, tenant, person_of(ask, tenant, node)), node
 
 

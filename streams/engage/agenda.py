@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams.engage.absences import Absences
+from streams.engage.erasing import Erasing
 from streams.engage.hearing import Ears, Hearing, note
 from streams.engage.histories import Histories
 from streams.engage.joins import joins
@@ -18,7 +19,7 @@ from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
 from streams.engage.sending import REMEMBER_MS, Sending
 from streams.engage.waits import Waits
-from streams.identity.changes import IdentityFact
+from streams.identity.changes import Erased, IdentityFact
 from streams.identity.nodes import tenant_of
 from streams.identity.persons import Persons
 from streams.journal.clock import Clock
@@ -47,6 +48,7 @@ class Engage:
         self._histories = Histories(tables, clock, self.timers, self._profiles, self._sending)
         self._waits = Waits(tables, self.timers, self._profiles, self._sending, self._histories)
         self._ears = Ears(book, self._sending.policies)
+        self._erasing = Erasing(tables)
         self._tally = Tally(tables)
         self.left_out: Told = NOTHING
 
@@ -155,9 +157,16 @@ class Engage:
             note(hearing, event, seen, self._profiles)
             self._sending.exits(hearing.exits, seen.nodes, seen.event_id, seen.event_time_ms)
 
+    def is_erased(self, trigger_id: str) -> bool:
+        """Whether this was sent to a person who was erased since."""
+        return self._erasing.knows(trigger_id)
+
     def on_identity(self, facts: Sequence[IdentityFact]) -> None:
         """Takes what became known of who is who: what persons that became one had got adds up."""
         profiles = self._profiles
+        for fact in facts:
+            if isinstance(fact, Erased):
+                self._erasing.erase(frozenset(node for node, _ in fact.nodes), fact.evidence.event_time_ms)
         for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
             self._sending.merged(join.one_id, join.parts, join.cause)
             self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)

@@ -209,6 +209,20 @@ class Breaker:
         for key in self._rests.pop(node, ()):
             self._beside.drop(key)
 
+    def strike(self, nodes: Collection[str]) -> None:
+        """These were erased: nothing names them any more."""
+        for node in nodes:
+            self.forget(node)
+        for name in [name for name in self.released if not set(nodes).isdisjoint(name.split(_BETWEEN))]:
+            self.released.drop(name)
+        for key in [key for key in self._beside if not set(nodes).isdisjoint(key.split(_BETWEEN))]:
+            event_id, at, seq = self._beside[key]
+            strongest, left = key.partition(_BETWEEN)[0], [one for one in key.split(_BETWEEN) if one not in nodes]
+            self._beside.drop(key)
+            self._rests[strongest] = tuple(one for one in self._rests[strongest] if one != key)
+            if len(left) > 2:
+                self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
+
 
 def _earliest(found: dict[str, tuple[int, int]], node: str, seen: tuple[int, int]) -> None:
     found[node] = min(seen, found.get(node, seen))

@@ -94,4 +94,15 @@ class Unlinked(NamedTuple):
     seq: int
 
 
-IdentityFact = Linked | Merged | Moved | Refused | Held | Freed | Unlinked
+class Erased(NamedTuple):
+    """A person is gone: these nodes with their hashes; `kind` is that of the id by which it was named."""
+
+    tenant: str
+    one_id: str
+    kind: str
+    nodes: tuple[tuple[str, str], ...]
+    evidence: Evidence
+    seq: int
+
+
+IdentityFact = Linked | Merged | Moved | Refused | Held | Freed | Unlinked | Erased

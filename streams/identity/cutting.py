@@ -15,7 +15,7 @@ from typing import NamedTuple
 from streams.identity.breaker import Breaker, Pair
 from streams.identity.changes import Held, IdentityFact, Linked, Moved, Refused, Unlinked
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
-from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
+from streams.identity.nodes import Evidence, base_of, contested_of, is_contested, kind_of, pair_of
 from streams.identity.people import People, Refusal
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
@@ -74,22 +74,60 @@ class Cutting:
         for each in sorted(gone):
             self._people.remove(each)
 
+    def erase(self, one_id: str, policy: MergePolicy, evidence: Evidence) -> tuple[tuple[str, str], ...]:
+        """Takes a person out, with all that was seen of it; its nodes and the hashes that they had.
+
+        A value that others have shown too is theirs from now on, under a new hash.
+        """
+        people = self._people
+        gone = self._with_claims(frozenset(people.members(one_id)))
+        hashes = tuple((node, people.nodes[node][1]) for node in sorted(gone))
+        self.decide_again(gone, policy, evidence, erased=gone)
+        for table in (self._cuts, self._meetings.aliases):
+            for key in [key for key, value in table.items() if not gone.isdisjoint((*key.split("\x1e"), value))]:
+                table.drop(key)
+        self._breaker.strike(gone.difference(people.nodes))
+        return hashes
+
+    def _with_claims(self, nodes: frozenset[str]) -> frozenset[str]:
+        """These nodes, and those of contested values that nobody else claims."""
+        people = self._people
+        alone = [node for node in map(contested_of, nodes) if people.side(node) == [node] and node in people.nodes]
+        ends = {node: {end for pair in people.refusals(base_of(node)) for end in pair.split("\x1e")} for node in alone}
+        return nodes.union(node for node in alone if ends[node] <= nodes)
+
     def decide_again(
-        self, about: Collection[str], policy: MergePolicy, evidence: Evidence, without: frozenset[str] = frozenset()
+        self,
+        about: Collection[str],
+        policy: MergePolicy,
+        evidence: Evidence,
+        without: frozenset[str] = frozenset(),
+        erased: frozenset[str] = frozenset(),
     ) -> None:
-        """Takes everyone whom these could have made different apart, and decides what was seen of them anew."""
+        """Takes everyone whom these could have made different apart, and decides what was seen of them anew.
+
+        Of values that are left out (`without`) nothing was seen; events whose strongest id is `erased` never were.
+        """
         people, fresh = self._people, len(self._breaker.fresh)
-        group = self._group(about)
-        pairs = self._pairs(group, policy, without)
+        whole = self._group(about)
+        pairs = [pair for pair in self._pairs(whole, policy, without) if pair.a not in erased]
+        group = [node for node in whole if node not in erased]
         before = _Before(
             {node: people.nodes[node][0] for node in group},
             {node: people.current[node] for node in group if node in people.current},
             {pair_of(pair.a, pair.b) for pair in pairs if people.linked(pair.a, pair.b)},
             {pair: people.refused[pair][3] for node in group for pair in people.refusals(node)},
-            {pair for node in group for pair in people.refusals(node) if Refusal(*people.refused[pair]).held},
+            {
+                pair
+                for node in group
+                for pair in people.refusals(node)
+                if Refusal(*people.refused[pair]).held and erased.isdisjoint(pair.split("\x1e"))
+            },
         )
         told = len(people.facts)
-        people.scatter(group)
+        people.scatter(whole)
+        for node in sorted(erased):
+            people.erase(node, evidence.event_time_ms)
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
             self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
@@ -154,7 +192,8 @@ class Cutting:
                 people.link(a, b, evidence, seq, by_command)
         for node in group:
             base = base_of(node)
-            if is_contested(node) and not people.contested(base) and not people.together(base, node):
+            free = base in people.nodes and not people.contested(base)
+            if is_contested(node) and free and not people.together(base, node):
                 people.merge(base, node, Evidence("", 0))
 
     def _go_on(self, before: _Before, policy: MergePolicy) -> None:

@@ -51,7 +51,7 @@ class Meetings:
         self._people = people
         self._breaker = breaker
         self._cuts = tables.table("cuts")
-        self._aliases = tables.table("aliases")
+        self.aliases = tables.table("aliases")
 
     def alone(self, node: str, seen: Sighting) -> None:
         """An id was seen; if it is new it is a person of its own."""
@@ -214,9 +214,9 @@ class Meetings:
         """From now on the hashes of these phones stand for the phones; whether that is news of any."""
         if not policy.hashed_phones:
             return False
-        named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self._aliases}
+        named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self.aliases}
         for hashed, node in named.items():
-            self._aliases.put(hashed, node)
+            self.aliases.put(hashed, node)
             self._people.settled.forget(hashed)
         return bool(named)
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from schemas.masking import keyed_hash
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused
-from streams.identity.nodes import NOBODY, Evidence, Node, base_of, is_contested, pair_of
+from streams.identity.erased import Ledger
+from streams.identity.nodes import NOBODY, Evidence, Node, base_of, hash_of, is_contested, pair_of
 from streams.identity.settled import Settled
 from streams.journal.tables import Tables
 
@@ -52,6 +52,7 @@ class People:
         self.current = tables.table("current")
         self._persons = tables.table("persons")
         self._meta = tables.table("meta")
+        self.erased = Ledger(tables, salt)
         self._salt = salt
         self._seq: int = self._meta.get("identity_seq", 0)
         self._members: dict[str, list[str]] = {}
@@ -130,8 +131,8 @@ class People:
         return known is not None and other is not None and known[0] == other[0]
 
     def node_id(self, node: str) -> str:
-        """The node's hash."""
-        return keyed_hash(node, self._salt)
+        """The hash that this node has, or would get: another one after each time that it was erased."""
+        return hash_of(node, self._salt, self.erased.times(node))
 
     # Changes
 
@@ -242,3 +243,11 @@ class People:
         del self._members[one_id]
         self._visits.pop(node, None)
         self.facts.append(Moved(node, node_id, "", self.next_seq(), one_id))
+
+    def erase(self, node: str, time_ms: int) -> None:
+        """A node that is alone is gone, and what was seen of it up to this time is not to come back."""
+        self._members.pop(self.nodes[node][0], None)
+        self._persons.drop(self.nodes[node][0])
+        self.nodes.drop(node)
+        self._visits.get(base_of(node), set()).discard(node)
+        self.erased.add(node, time_ms)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 
 from schemas.records import BY_HASH
 from streams.identity.breaker import Breaker
-from streams.identity.changes import IdentityFact
+from streams.identity.changes import Erased, IdentityFact
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
@@ -43,6 +43,7 @@ class Persons:
         self._nodes = self._people.nodes
         self._current = self._people.current
         self._settled = self._people.settled
+        self.erased = self._people.erased
         self.facts: list[IdentityFact] = self._people.facts
 
     # Events
@@ -61,6 +62,16 @@ class Persons:
         self._meetings.name_hashes(nodes, policy)
         usable = self._usable(nodes, policy)
         return self._meet(nodes, usable, Sighting(policy, evidence)) if usable else NOBODY
+
+    def unerased(self, nodes: Sequence[str], time_ms: int) -> Sequence[str] | None:
+        """An event's nodes less those that were erased after it happened; None where its strongest is such a one."""
+        struck = self.erased.struck(nodes, time_ms)
+        if not struck:
+            return nodes
+        usable = self._usable(nodes, self._policies.of(tenant_of(nodes[0])))
+        if usable and usable[0] in struck:
+            return None
+        return [node for node in nodes if node not in struck]
 
     def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
         """The ids that name somebody, the strongest first, phones in plain where they are known so."""
@@ -132,6 +143,15 @@ class Persons:
         if len(usable) < 2:
             return _NO_PAIR
         self._cutting.cut(usable[0], usable[1], policy, evidence)
+        return ""
+
+    def erase(self, tenant: str, a: str, evidence: Evidence) -> str:
+        """Takes the person that has this id out, if there is one, as if what was seen of it had never been."""
+        known = self._nodes.get(self._aliases.get(a, a))
+        if known is not None:
+            nodes = self._cutting.erase(known[0], self._policies.of(tenant), evidence)
+            seq = self._people.next_seq()
+            self.facts.append(Erased(tenant, known[0], kind_of(a), nodes, evidence, seq))
         return ""
 
     def release(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:

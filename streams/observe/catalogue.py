@@ -39,7 +39,7 @@ class Metric:
 
 LABELS = {
     "stage": "the stage that serves it: ingest, engine, sink",
-    "outcome": "accepted, duplicate, repeated, rejected",
+    "outcome": "accepted, duplicate, erased, repeated, rejected",
     "topic": "a Kafka topic",
     "partition": "a partition of it",
     "shard": "a journal partition; each tenant is in one",

@@ -171,13 +171,15 @@ class Fold:
         changelog = self._output.commit(outputs, Commit(journal, changes, self._here.journal))
         self._store.commit(changes, Position(journal, changelog))
         if self._snapshots is not None:
+            if any("identity_erased" in output.resolved.tables for output in outputs):
+                self._snapshots.anew()
             self._snapshots.committed(self._engine.tables, Position(journal, changelog), len(changes))
         self._measure(frames, outputs, folded - started, time.perf_counter() - folded)
 
     def _measure(self, frames: list[Frame], outputs: list[Outputs], fold_s: float, commit_s: float) -> None:
         telemetry = self._telemetry
         counts: Counter[str] = sum((output.counts for output in outputs), Counter())
-        for outcome in ("accepted", "duplicate", "repeated"):
+        for outcome in ("accepted", "duplicate", "erased", "repeated"):
             telemetry.count("siyu_events_total", counts[outcome], outcome=outcome)
         telemetry.observe("siyu_batch_events", counts.total())
         telemetry.observe("siyu_batch_seconds", fold_s)
