@@ -47,6 +47,7 @@ LABELS = {
     "reason": "an enumerated word, as in the record that it counts",
     "rule": "name of the rule",
     "channel": "how it is sent",
+    "step": "of a journey",
     "verdict": "sent, deferred, suppressed, revoked, converted",
     "status": "accepted, sent, opened, clicked, redeemed, failed, unsubscribed",
     "table": "a table of engine state, or of ClickHouse",
@@ -121,6 +122,7 @@ _ENGAGE = (
     Metric("siyu_decisions_total", "counter", "Decisions, also not to send.", ("rule", "verdict", "reason")),
     Metric("siyu_deliveries_total", "counter", "Receipts from downstream.", ("status",)),
     Metric("siyu_timers_pending", "gauge", "Timers that are not due yet.", ("shard",)),
+    Metric("siyu_journey_standing", "gauge", "Persons inside a journey, by step.", ("shard", "rule", "step")),
     Metric("siyu_controls_refused_total", "counter", "Commands and controls that the engine did not take.", ("shard",)),
 )
 
