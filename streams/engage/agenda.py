@@ -204,7 +204,9 @@ class Engage:
         profiles = self._profiles
         for fact in facts:
             if isinstance(fact, Erased):
-                self._erasing.erase(frozenset(node for node, _ in fact.nodes), fact.evidence.event_time_ms)
+                nodes = frozenset(node for node, _ in fact.nodes)
+                self._journeys.erase(nodes)
+                self._erasing.erase(nodes, fact.evidence.event_time_ms)
         for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
             self._sending.merged(join.one_id, join.parts, join.cause)
             self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)

@@ -23,7 +23,8 @@ _BY_NODE: dict[str, Callable[[str], str]] = {
     "traits": lambda key: key.rpartition(SEPARATOR)[0],
     "entries": lambda key: key.rpartition(SEPARATOR)[0],
     "sends": lambda key: key,
-    "histories": lambda key: key.split(SEPARATOR, 2)[2],
+    "tags": lambda key: key,
+    **dict.fromkeys(("histories", "awaited", "dates"), lambda key: key.split(SEPARATOR, 2)[2]),
 }
 """Tables whose keys name the node that a row is of, and how."""
 

@@ -288,3 +288,19 @@ def _sent(outputs: Sequence[Outputs]) -> list[tuple[Any, ...]]:
 
 def test_the_quiet_minute_is_the_one_that_the_policy_names() -> None:
     assert (BASE // MINUTE + 1) % (24 * 60) == 22 * 60 + 15
+
+
+@law
+@given(histories(), st.sampled_from((O1, O2, P1, P2)))
+def test_no_row_of_state_names_who_was_erased_inside_a_journey(rows: list[Row], who: tuple[str, str, str]) -> None:
+    a = dict(zip(("kind", "scope", "value"), who, strict=True))
+    erase = Said(rows[-1].at, "command", {"tenant": "t1", "kind": "erase", "a": a, "b": None, "time": LATEST})
+    journal = _journal(rows)
+    journal.frames.pop()
+    before, _ = fold(journal.frames)
+    theirs = frozenset(before.persons.members(before.persons.node("\x1f".join(("t1", *who))).one_id))
+    engine, _ = fold(journal.lane(TOGETHER, [erase]).frames)
+    gone = theirs - engine.tables.table("nodes").keys()
+    for table, key, row in engine.tables.rows():
+        assert not any(node in key or repr(node)[1:-1] in repr(row) for node in gone), table
+    assert sum(engine.engage.standing().values()) == len(engine.tables.table("runs"))

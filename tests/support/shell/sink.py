@@ -141,6 +141,12 @@ class _Answers:
     def count(self, table: str, where: Where) -> int:
         return int(self._answer(f"counts in {table}", lambda world: world.facts.count(table, where)))
 
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        def do(world: World) -> Any:
+            return tuple(world.facts.tally(table, column, where).items())
+
+        return dict(self._answer(f"counts rows of {table} by {column}", do))
+
     def last(self, table: str, by: str, where: Where) -> dict[str, Any] | None:
         def do(world: World) -> Any:
             row = world.facts.last(table, by, where)
