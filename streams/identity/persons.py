@@ -210,8 +210,8 @@ class Persons:
     def addresses(self, one_id: str, at_hand: Collection[str]) -> list[str]:
         """The nodes under which a person can be reached, in alphabetical order.
 
-        A value that another person claims is none, unless it is at hand: it stood on the event that matters. A suspected
-        one never is.
+        A value that another person claims is none, unless it is at hand: it stood on the event that matters. One that
+        is suspected never is.
         """
         contested, suspects = self._people.contested, self._breaker.suspects
         trusted = (node for node in self.members(one_id) if node not in suspects)
