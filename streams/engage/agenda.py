@@ -169,7 +169,9 @@ class Engage:
                 self._erasing.erase(frozenset(node for node, _ in fact.nodes), fact.evidence.event_time_ms)
         for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
             self._sending.merged(join.one_id, join.parts, join.cause)
-            self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)
+            tenant = tenant_of(join.parts[0][0])
+            self._waits.merged(filter(_on_person, self._book.of(tenant)), join.one_id)
+            self._histories.merged(self._ears.histories(tenant), join.one_id)
 
 
 def _on_person(compiled: Compiled) -> bool:
