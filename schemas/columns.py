@@ -120,6 +120,23 @@ TABLES: dict[str, pa.Schema] = {
             cause=_TEXT,
         )
     ),
+    # Each step of each journey that somebody came to; the last row by `seq` of a run counts, "" is out of it.
+    "journey_moves": pa.schema(
+        _columns(
+            tenant=_TEXT,
+            rule=_TEXT,
+            rule_version=pa.int32(),
+            run=_TEXT,
+            one_id=_TEXT,
+            node=_TEXT,
+            entered_ms=pa.int64(),
+            step=_TEXT,
+            why=_TEXT,
+            since_ms=pa.int64(),
+            moved_ms=pa.int64(),
+            seq=pa.int64(),
+        )
+    ),
     "deliveries": pa.schema(
         _columns(tenant=_TEXT, trigger_id=_TEXT, status=_TEXT, event_time_ms=pa.int64(), detail=_TEXT)
     ),

@@ -18,7 +18,7 @@ from sinks.sink import Guard, Sink, Where
 ERASED = "identity_erased"
 TABLE = "sink_erased"
 BY_NODE = (
-    *(("events", "node"), ("decisions", "node"), ("triggers", "node")),
+    *(("events", "node"), ("decisions", "node"), ("triggers", "node"), ("journey_moves", "node")),
     *(("identity_links", "node_a"), ("identity_links", "node_b")),
     *(("identity_changes", "node_a"), ("identity_changes", "node_b")),
     *(("identity_holds", "node_a"), ("identity_holds", "node_b")),

@@ -125,7 +125,8 @@ class Shards:
         engine = Engine(shard, self._config, Tables(committed.rows()))
         if not committed.any():
             for text in self._rules.values():
-                engine.clock.watch(engine.engage.apply_rule(EVERY_TENANT, text))
+                for group in engine.engage.apply_rule(EVERY_TENANT, text):
+                    engine.clock.watch(group)
         return engine
 
 

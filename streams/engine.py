@@ -173,7 +173,8 @@ class Engine:
             if record["kind"] == "sources":
                 self.clock.declare(_sources(record["text"]))
             elif record["kind"] == "rules":
-                self.clock.watch(self.engage.apply_rule(record["tenant"], record["text"]))
+                for group in self.engage.apply_rule(record["tenant"], record["text"]):
+                    self.clock.watch(group)
             elif record["kind"] == "delivery":
                 self.engage.apply_policy(record["tenant"], record["text"])
             elif record["kind"] == "policy":
@@ -209,6 +210,7 @@ class Engine:
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
         public, triggers, decisions = self.engage.take()
         facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
+        facts.rows["journey_moves"] = self.engage.take_moves()
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 

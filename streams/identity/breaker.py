@@ -186,11 +186,12 @@ class Breaker:
         if gone or first in self.suspects:
             yield from self._told(others, evidence, seq + len(others), without)
 
-    def notice(self, a: str, b: str) -> None:
+    def notice(self, a: str, b: str, policy: MergePolicy) -> None:
         """A pair is about to be noted: if it is new, its values are to be looked at (`fresh`), the weaker first."""
-        a, b = base_of(a), base_of(b)
-        if not self._people.met(a, b):
-            self.fresh += (b, a)
+        a, b, kinds = base_of(a), base_of(b), policy.kinds
+        news = [node for node in (b, a) if self._may_exceed(node, kinds[kind_of(node)].suspicious_from - 1)]
+        if news and not self._people.met(a, b):
+            self.fresh += news
 
     def suspect(self, node: str, evidence: Evidence, reason: str) -> None:
         """From now on its pairs are held."""

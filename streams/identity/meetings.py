@@ -138,7 +138,7 @@ class Meetings:
         for node in (a, b):
             if node not in people.nodes:
                 people.found(node, seen.evidence.event_time_ms)
-        self._breaker.notice(a, b)
+        self._breaker.notice(a, b, seen.policy)
         people.refuse(a, b, Refusal(*seen.evidence, seen.seq or 0, why, policy.label, held))
         if contested:
             self._contest(b, seen)
@@ -159,7 +159,7 @@ class Meetings:
 
     def _join(self, a: str, b: str, seen: Sighting) -> None:
         people, nodes, at = self._people, self._people.nodes, seen.evidence.event_time_ms
-        self._breaker.notice(a, b)
+        self._breaker.notice(a, b, seen.policy)
         if a not in nodes:
             people.place(a, nodes[b][0] if b in nodes else people.node_id(a), at)
         if b not in nodes:

@@ -50,6 +50,7 @@ LABELS = {
     "reason": "an enumerated word, as in the record that it counts",
     "rule": "name of the rule",
     "channel": "how it is sent",
+    "step": "of a journey",
     "verdict": "sent, deferred, suppressed, revoked, converted",
     "status": "accepted, sent, opened, clicked, redeemed, failed, unsubscribed",
     "table": "a table of engine state, or of ClickHouse",
@@ -131,6 +132,7 @@ _ENGAGE = (
         "Waits whose time has passed on the furthest source, and that this source holds back.",
         ("shard", "rule", "source"),
     ),
+    Metric("siyu_journey_standing", "gauge", "Persons inside a journey, by step.", ("shard", "rule", "step")),
     Metric("siyu_controls_refused_total", "counter", "Commands and controls that the engine did not take.", ("shard",)),
 )
 

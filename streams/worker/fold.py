@@ -52,6 +52,7 @@ _OF_SHARD = (
     "siyu_persons",
     "siyu_suspects",
     "siyu_clock_held_seconds",
+    "siyu_journey_standing",
     "siyu_sources_silent",
     "siyu_waits_held",
     "siyu_restore_records",
@@ -210,6 +211,8 @@ class Fold:
         assert self._store is not None
         telemetry, shard = self._telemetry, self._shard
         telemetry.set("siyu_state_bytes", self._store.size(), shard=shard)
+        for (rule, step), persons in engine.engage.standing().items():
+            telemetry.set("siyu_journey_standing", persons, shard=shard, rule=rule, step=step)
         progress = engine.clock.progress()
         telemetry.set("siyu_sources_silent", sum(not at_ms for at_ms in progress.values()), shard=shard)
         for group, members in engine.clock.groups().items():

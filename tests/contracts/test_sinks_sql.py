@@ -212,6 +212,44 @@ def test_one_customers_path_is_in_time_order_across_touchpoints(database: Databa
     assert database.query(sql).rows == (("follow",), ("product_view",), ("order_paid",))
 
 
+def test_where_a_journey_stands_is_its_last_move_and_whose_it_is_today(database: Database) -> None:
+    mapped = [{"tenant": "t", "node": "b", "one_id": one_id, "seq": seq} for seq, one_id in enumerate("BA")]
+    moves = [
+        {
+            "tenant": "t",
+            "rule": "gift",
+            "rule_version": 1,
+            "run": run,
+            "node": node,
+            "one_id": node.upper(),
+            "step": step,
+        }
+        | {"why": why, "entered_ms": START_MS, "since_ms": START_MS + seq, "moved_ms": START_MS + seq, "seq": seq}
+        for seq, (run, node, step, why) in enumerate(
+            (
+                ("r1", "a", "settle", "entered"),
+                ("r2", "b", "settle", "entered"),
+                ("r3", "c", "settle", "entered"),
+                ("r1", "a", "claim", "waited"),
+                ("r3", "c", "", "exited"),
+            )
+        )
+    ]
+    write(
+        database,
+        ("identity_map", rows_of("identity_map", *mapped)),
+        ("journey_moves", rows_of("journey_moves", *moves)),
+    )
+    standing = database.query(
+        "SELECT run, one_id, step, why FROM siyu.journey_now WHERE tenant = 't' ORDER BY run"
+    ).rows
+    assert standing == (("r1", "A", "claim", "waited"), ("r2", "A", "settle", "entered"), ("r3", "C", "", "exited"))
+    counted = database.query(
+        "SELECT step, persons, first_since_ms - %(s)s FROM siyu.journey_steps", {"s": START_MS}
+    ).rows
+    assert sorted(counted) == [("claim", 1, 3), ("settle", 1, 1)]
+
+
 def test_touchpoint_minute_counts_every_event_once(database: Database) -> None:
     BlockWriter(database, 0).write(frames(4, 25))
     grouped = (

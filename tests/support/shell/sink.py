@@ -148,6 +148,10 @@ class _Answers:
 
         return dict(row) if (row := self._answer(f"looks for the last row of {table}", do)) else None
 
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        found = self._answer(f"tallies {table}", lambda world: tuple(world.facts.tally(table, column, where).items()))
+        return dict(found)
+
     def remove(self, table: str, where: Where) -> None:
         self._answer(f"removes from {table}", lambda world: world.facts.remove(table, where))
 
