@@ -18,11 +18,10 @@ from sinks.sink import Guard, Sink, Where
 ERASED = "identity_erased"
 TABLE = "sink_erased"
 BY_NODE = (
-    *(("events", "node"), ("decisions", "node"), ("triggers", "node")),
+    *(("events", "node"), ("decisions", "node"), ("triggers", "node"), ("journey_moves", "node")),
     *(("identity_links", "node_a"), ("identity_links", "node_b")),
     *(("identity_changes", "node_a"), ("identity_changes", "node_b")),
     *(("identity_holds", "node_a"), ("identity_holds", "node_b")),
-    ("journey_moves", "node"),
     *(("identity_moves", "node"), ("identity_map", "node")),
 )
 """Tables whose rows are of a node, and the column that has it. Receipts go by their triggers, before these."""

@@ -53,7 +53,7 @@ def _difference(sides: tuple[Persons, Persons], group: set[tuple[int, str]]) -> 
     old, new = (sorted((sides[side][one] for at, one in group if at == side), key=sorted) for side in (0, 1))
     if old == new:
         return None
-    if len(new) == 1 and len(old) > 1 and new[0].issuperset(*old):
+    if len(new) == 1 and len(old) > 1 and new[0].issuperset(frozenset[str]().union(*old)):
         kind = "merged"
     else:
         kind = "split" if len(old) == 1 and len(new) > 1 else "changed"

@@ -61,7 +61,7 @@ class Engage:
         )
         self._dates = Dates(tables, book, clock, timers=self.timers, profiles=self._profiles, sending=self._sending)
         self._ears = Ears(book, self._sending.policies)
-        self._erasing = Erasing(tables)
+        self._erasing = Erasing(tables, self._journeys.runs)
         self._tally = Tally(tables)
         self.left_out: Told = NOTHING
 
@@ -204,12 +204,12 @@ class Engage:
         profiles = self._profiles
         for fact in facts:
             if isinstance(fact, Erased):
-                nodes = frozenset(node for node, _ in fact.nodes)
-                self._journeys.erase(nodes)
-                self._erasing.erase(nodes, fact.evidence.event_time_ms)
+                self._erasing.erase(frozenset(node for node, _ in fact.nodes), fact.evidence.event_time_ms)
         for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
             self._sending.merged(join.one_id, join.parts, join.cause)
-            self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)
+            tenant = tenant_of(join.parts[0][0])
+            self._waits.merged(filter(_on_person, self._book.of(tenant)), join.one_id)
+            self._histories.merged(self._ears.histories(tenant), join.one_id)
         self._journeys.joined(fact.node for fact in facts if isinstance(fact, Moved) and fact.one_id)
         self._dates.moved(facts)
 

@@ -9,9 +9,11 @@ All rows are looked at: an erasure is rare, and costs about a microsecond a row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from streams.engage.match import SEPARATOR, from_row
+from streams.engage.runs import Runs
 from streams.journal.tables import Tables
 from streams.rules.absence import Seen
 
@@ -24,7 +26,9 @@ _BY_NODE: dict[str, Callable[[str], str]] = {
     "entries": lambda key: key.rpartition(SEPARATOR)[0],
     "sends": lambda key: key,
     "tags": lambda key: key,
-    **dict.fromkeys(("histories", "awaited", "dates"), lambda key: key.split(SEPARATOR, 2)[2]),
+    "histories": lambda key: key.split(SEPARATOR, 2)[2],
+    "awaited": lambda key: key.split(SEPARATOR, 2)[2],
+    "dates": lambda key: key.split(SEPARATOR, 2)[2],
 }
 """Tables whose keys name the node that a row is of, and how."""
 
@@ -32,8 +36,9 @@ _BY_NODE: dict[str, Callable[[str], str]] = {
 class Erasing:
     """Table `erased_triggers`: trigger_id → when its person was erased, so that no receipt of it is kept."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, runs: Runs) -> None:
         self._tables = tables
+        self._runs = runs
         self._triggers = tables.table("erased_triggers")
 
     def knows(self, trigger_id: str) -> bool:
@@ -46,6 +51,12 @@ class Erasing:
             table = self._tables.table(name)
             for key in [key for key in table if node_of(key) in nodes]:
                 self._drop(name, key)
+        for run in self._runs.of(nodes):
+            self._runs.drop(run)
+            self._tables.table("timers").drop(run.key)
+        for run in self._runs.all():
+            if not nodes.isdisjoint(run.nodes):
+                self._runs.put(replace(run, nodes=_others(run.nodes, nodes)))
         for name, without in (("waits", _wait), ("matches", _match), ("instances", _instance)):
             self._strike(name, without, nodes)
         matches, sent = self._tables.table("matches"), self._tables.table("sent")

@@ -243,15 +243,6 @@ class Journeys:
         for one_id in persons:
             self._reconcile(self.runs.of(self._profiles.members(one_id)) if one_id else [])
 
-    def erase(self, nodes: frozenset[str]) -> None:
-        """Runs of these nodes are gone without a word; of others only these ids."""
-        for run in self.runs.naming(nodes):
-            if run.nodes[0] in nodes:
-                self._timers.drop(run.key)
-                self.runs.drop(run)
-            else:
-                self.runs.put(replace(run, nodes=tuple(node for node in run.nodes if node not in nodes)))
-
     def _reconcile(self, theirs: Sequence[Run]) -> None:
         """Makes one of what several were, and takes on who waits for what one of them did."""
         for run in theirs:

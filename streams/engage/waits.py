@@ -9,7 +9,7 @@ A wait within T of one that has matched is the same wait, and makes no second ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from streams.delivery.reasons import Why
@@ -105,6 +105,16 @@ class Waits:
             return
         reason = Why.ENDED_IN_TIME if end.time_ms <= match.due_ms else Why.ENDED_BEFORE_SEND
         self._sending.suppress(self._sending.enter(match), compiled, reason, (end.event_id,))
+
+    def merged(self, rules: Iterable[Compiled], one_id: str) -> None:
+        """Persons became one: what one of them was sent for not doing, the other may have done."""
+        sends = self._profiles.sends.of(self._profiles.members(one_id))
+        for compiled in rules:
+            for key in dict.fromkeys(sent.match for sent in sends if sent.rule == compiled.rule.rule):
+                match = self._sending.get(key)
+                end = self._end(match, compiled) if match is not None and match.sent else None
+                if match is not None and end is not None:
+                    self._sending.ended_late(match, compiled, end.event_id, end.time_ms <= match.due_ms)
 
     def __contains__(self, key: object) -> bool:
         return key in self._rows

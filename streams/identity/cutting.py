@@ -110,7 +110,7 @@ class Cutting:
         """
         people, fresh = self._people, len(self._breaker.fresh)
         whole = self._group(about)
-        pairs = [pair for pair in self._pairs(whole, policy, without) if pair.a not in erased]
+        pairs = [pair for pair in self._pairs(whole, policy, without) if not self._of(pair, erased, policy)]
         group = [node for node in whole if node not in erased]
         before = _Before(
             {node: people.nodes[node][0] for node in group},
@@ -137,6 +137,13 @@ class Cutting:
         del people.facts[told:]
         del self._breaker.fresh[fresh:]
         self._tell(before, replayed, evidence)
+
+    def _of(self, pair: Pair, nodes: Collection[str], policy: MergePolicy) -> bool:
+        """Whether the event that showed the pair is of one of these: the stronger id's, unless that is passed over."""
+        a, b = pair.a, pair.b
+        if a in nodes or b not in nodes:
+            return a in nodes
+        return a in self._breaker.suspects or (self._people.contested(a) and kind_of(b) not in policy.weak)
 
     def _group(self, about: Collection[str]) -> list[str]:
         """The nodes of all persons whom refusals or visits tie to these."""

@@ -15,6 +15,7 @@ from schemas.columns import TABLES
 from schemas.frames import Resolved
 from sinks import audit
 from sinks.batches import BlockSize
+from sinks.erasing import BY_NODE
 from sinks.memory import MemorySink
 from sinks.rebuild import Rebuild
 from sinks.sink import Database, Sink, SinkUnavailable
@@ -97,6 +98,11 @@ def others(sink: Sink, shard: int = 0) -> dict[str, list[str]]:
 
 
 KEPT = {"events": ["after", "claimed", "e1", "e3", "other"], "triggers": ["y"], "deliveries": ["y"]}
+
+
+def test_every_column_that_names_a_node_is_looked_at() -> None:
+    columns = {(table, one) for table, schema in TABLES.items() for one in schema.names if one.startswith("node")}
+    assert columns - {("identity_erased", "node")} == set(BY_NODE)
 
 
 @pytest.mark.parametrize("size", [SMALL, BlockSize()], ids=["many blocks", "one block"])

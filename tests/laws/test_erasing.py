@@ -174,6 +174,17 @@ def test_no_row_of_state_names_an_erased_person(story: Story, data: st.DataObjec
         assert gone.isdisjoint(_words(value)), table
 
 
+@law
+@given(policies(), crowds(commands=("link", "unlink")), WHO)
+def test_no_row_of_identity_names_an_erased_person(policy: MergePolicyText, log: Log, who: Id) -> None:
+    before, _ = run((ruled(policy), *log))
+    engine, _ = run((ruled(policy), *log, erase(who)))
+    gone = members(before, who) - engine.tables.table("nodes").keys()
+    for table, key, value in engine.tables.rows():
+        assert gone.isdisjoint(_words(key)), table
+        assert gone.isdisjoint(_words(value)), table
+
+
 def _words(value: Any) -> set[str]:
     """Every node that a row names: keys may hold one between separators."""
     if isinstance(value, str):

@@ -103,6 +103,20 @@ def test_what_a_merge_finds_decided_already_stays_and_nothing_is_sent_twice(even
 
 
 @law
+@given(histories())
+def test_a_late_merge_revokes_what_the_person_had_done_in_time_under_the_other_id(events: list[Ev]) -> None:
+    """And nothing else: a send is revoked where, and only where, a B lies from A to A + T."""
+    for place in range(len(events) + 1):
+        outputs = met_at(place, events, rule("person", "always"))
+        revoked = {record["trigger_id"] for *_, record in by_topic(outputs).get("triggers.revoked", [])}
+        for record in sent(outputs):
+            due_ms = record["due_time"]
+            ends = [event.time for event in events if event.type == "b" and event.time is not None]
+            in_time = any(due_ms - 3 * SECOND <= time <= due_ms for time in ends)
+            assert (record["trigger_id"] in revoked) == in_time
+
+
+@law
 @given(policies(), crowds(commands=()), st.sampled_from(IDS[:-1]), st.sampled_from(IDS[:-1]))
 def test_after_a_cut_who_is_who_is_as_if_it_had_stood_at_the_start(
     policy: MergePolicyText, log: Sequence[Item], a: Id, b: Id

@@ -141,18 +141,16 @@ class _Answers:
     def count(self, table: str, where: Where) -> int:
         return int(self._answer(f"counts in {table}", lambda world: world.facts.count(table, where)))
 
-    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
-        def do(world: World) -> Any:
-            return tuple(world.facts.tally(table, column, where).items())
-
-        return dict(self._answer(f"counts rows of {table} by {column}", do))
-
     def last(self, table: str, by: str, where: Where) -> dict[str, Any] | None:
         def do(world: World) -> Any:
             row = world.facts.last(table, by, where)
             return row and tuple(row.items())
 
         return dict(row) if (row := self._answer(f"looks for the last row of {table}", do)) else None
+
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        found = self._answer(f"tallies {table}", lambda world: tuple(world.facts.tally(table, column, where).items()))
+        return dict(found)
 
     def remove(self, table: str, where: Where) -> None:
         self._answer(f"removes from {table}", lambda world: world.facts.remove(table, where))

@@ -118,7 +118,8 @@ def test_or_after_as_many_as_there_are_rows_where_that_is_more(archive: Archive,
 
 def test_after_an_erasure_both_kept_snapshots_are_taken_anew(archive: Archive, cuts: list[int]) -> None:
     """Whatever is due otherwise; and the changelog is cut off below the older one of the two."""
-    with _shard(archive, Schedule(every_rows=1_000_000, every_s=1_000_000, prune=True), cuts.append) as shard:
+    pruned = Schedule(url="file:///kept", every_rows=1_000_000, every_s=1_000_000, prune=True)
+    with _shard(archive, pruned, cuts.append) as shard:
         for _ in range(4):
             shard.commit(_row(1))
         assert shard.kept() == [10]
