@@ -103,18 +103,18 @@ def test_a_server_that_is_away_is_one_sentence(
         assert capsys.readouterr().err.startswith("siyu: ClickHouse at 127.0.0.1:1")
 
 
-def test_who_stands_where_in_a_journey_is_told_from_the_facts(data: Path) -> None:
+def test_who_stands_where_in_a_journey_is_told_from_the_facts(data: Path, tmp_path: Path) -> None:
     least = {"touchpoint": "app", "tenant": "acme", "event_time": 1_700_000_000_000}
     told = [
         least | {"event_id": f"e{n}", "event_type": kind, "identities": [{"kind": "phone", "value": f"1391234000{n}"}]}
         for n, kind in enumerate(("register", "register", "order_paid"))
     ]
     told[2]["identities"] = told[1]["identities"]
-    (data / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
     rule = Path(__file__).parents[2] / "deploy" / "rules" / "newcomer-gift.yaml"
-    (data / "rules").mkdir()
-    (data / "rules" / rule.name).write_text(rule.read_text())
-    words = ("--events", str(data / "events.jsonl"), "--rules", str(data / "rules"), "--out", str(data))
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / rule.name).write_text(rule.read_text())
+    words = ("--events", str(tmp_path / "events.jsonl"), "--rules", str(tmp_path / "rules"), "--out", str(data))
     done = siyu("backtest", *words, "--settle", "2")
     assert done.returncode == 0, done.stderr
     (step,) = answered("journeys", "steps", "--tenant", "acme")
