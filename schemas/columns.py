@@ -133,7 +133,7 @@ TABLES: dict[str, pa.Schema] = {
             step=_TEXT,
             why=_TEXT,
             since_ms=pa.int64(),
-            moved_ms=pa.int64(),
+            moved_time_ms=pa.int64(),
             seq=pa.int64(),
         )
     ),

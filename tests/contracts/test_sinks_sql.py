@@ -224,7 +224,7 @@ def test_where_a_journey_stands_is_its_last_move_and_whose_it_is_today(database:
             "one_id": node.upper(),
             "step": step,
         }
-        | {"why": why, "entered_ms": START_MS, "since_ms": START_MS + seq, "moved_ms": START_MS + seq, "seq": seq}
+        | {"why": why, "entered_ms": START_MS, "since_ms": START_MS + seq, "moved_time_ms": START_MS + seq, "seq": seq}
         for seq, (run, node, step, why) in enumerate(
             (
                 ("r1", "a", "settle", "entered"),
