@@ -37,6 +37,7 @@ COMMANDS = (
     "rules",
     "policy",
     "identity",
+    "explain",
     "delivery",
     "journeys",
     "deadletters",
