@@ -196,6 +196,7 @@ class Engine:
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
         public, triggers, decisions = self.engage.take()
         facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
+        facts.dead_letters(record for _, _, subject, record in public if subject == "dead_letter")
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 

@@ -44,6 +44,7 @@ PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES, DEADLETTER)
 _CUT_BY_BLOCK = {"sink_blocks", "migrations", "touchpoint_minute_parts"}
 """Tables whose rows depend on how frames fell into blocks; the roll-up over the parts does not."""
 
+_BYTES = {"raw", "raw_key"}
 _TOO_LATE = {"expired", "ended_before_send"}
 _REGISTRY = LocalRegistry()
 Differences = dict[str, tuple[int, int]]
@@ -147,7 +148,8 @@ class Aftermath:
 
 
 def _rows(database: Asked, table: str) -> Counter[Any]:
-    columns = [row[0] for row in database.query(f"DESCRIBE TABLE siyu.{table}").rows if row[0] != "block"]
+    named = [row[0] for row in database.query(f"DESCRIBE TABLE siyu.{table}").rows if row[0] != "block"]
+    columns = [f"hex({name})" if name in _BYTES else name for name in named]
     return Counter(map(repr, database.query(f"SELECT {', '.join(columns)} FROM siyu.{table}").rows))
 
 
