@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("decode", "stages", "sink", "pipeline", "recovery")
+BENCHES = ("decode", "stages", "identity", "sink", "pipeline", "recovery")
 """`bench/bench_<name>.py`, in the order of the flow; `transactions` needs Apache Kafka and is run by name."""
 
 

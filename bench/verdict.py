@@ -18,6 +18,10 @@ from bench.traffic import OrderKey, Truth
 Node = tuple[str, str, str, str]
 """Tenant, kind, scope, value."""
 
+PRECISION = 0.9999
+RECALL = 0.995
+"""What a run must reach, over pairs of ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class Persons:
@@ -37,8 +41,8 @@ class Persons:
 
     @property
     def right(self) -> bool:
-        """Whether nobody was joined to a stranger, and everybody to all that is proven."""
-        return self.precision == 1.0 and self.recall_of_evidence == 1.0
+        """Whether as good as nobody was joined to a stranger, and almost everybody to all that is proven."""
+        return self.precision >= PRECISION and self.recall_of_evidence >= RECALL
 
 
 @dataclass(frozen=True, slots=True)

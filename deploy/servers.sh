@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests on real servers need and this Debian or Ubuntu lacks: ClickHouse, Java, Maven, Apache Kafka.
+# Installs what the tests on real servers need and this Debian or Ubuntu lacks: ClickHouse, Java, Maven, Apache Kafka,
+# a schema registry; and the clients that read from outside: kcat, Node.js.
 # Does nothing for what is there already. Never starts a service: the tests start their own processes.
 set -euo pipefail
 
@@ -32,12 +33,16 @@ mapfile -t packages < <(
     lacking clickhouse-server clickhouse-server
     lacking java default-jre-headless
     lacking mvn maven
+    lacking kcat kcat
+    lacking node nodejs
+    lacking npm npm
 )
 if ((${#packages[@]})); then
     install_packages "${packages[@]}"
     echo "servers: installed ${packages[*]}"
 else
-    echo "servers: ClickHouse, Java and Maven are there already"
+    echo "servers: ClickHouse, Java, Maven, kcat and Node.js are there already"
 fi
 "$here/kafka/fetch.sh"
 "$here/registry/fetch.sh"
+"$here/clients/fetch.sh"

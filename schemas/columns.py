@@ -60,9 +60,26 @@ TABLES: dict[str, pa.Schema] = {
     "identity_links": pa.schema(
         _columns(tenant=_TEXT, node_a=_TEXT, node_b=_TEXT, event_id=_TEXT, event_time_ms=pa.int64(), seq=pa.int64())
     ),
+    # What else became known of who is who: merges, refusals, cuts; of two nodes, or of one (`node_b` is "" then).
+    "identity_changes": pa.schema(
+        _columns(tenant=_TEXT, kind=_TEXT, one_id=_TEXT, into_id=_TEXT, node_a=_TEXT, node_b=_TEXT, event_id=_TEXT)
+        + _columns(event_time_ms=pa.int64(), reason=_TEXT, seq=pa.int64())
+    ),
+    # Nodes whose person was erased: no row may hold one of these any more. The engine gives none of them out again.
+    "identity_erased": pa.schema(_columns(tenant=_TEXT, node=_TEXT, command_id=_TEXT, erased_ms=pa.int64())),
+    # Nodes that had another person before (`was`): facts of all others are still of whom they were of.
+    "identity_moves": pa.schema(_columns(tenant=_TEXT, node=_TEXT, was=_TEXT, one_id=_TEXT, seq=pa.int64())),
     # The last row by `seq` of a node counts. `value` is masked for phones and e-mails: people read this table.
     "identity_map": pa.schema(
         _columns(tenant=_TEXT, node=_TEXT, kind=_TEXT, scope=_TEXT, value=_TEXT, one_id=_TEXT, seq=pa.int64())
+    ),
+    # What the breaker holds; the last row by `seq` of a pair counts. node_b "": a value. Values masked as above.
+    "identity_holds": pa.schema(
+        [
+            *_columns(tenant=_TEXT, node_a=_TEXT, kind_a=_TEXT, scope_a=_TEXT, value_a=_TEXT),
+            *_columns(node_b=_TEXT, kind_b=_TEXT, scope_b=_TEXT, value_b=_TEXT),
+            *_columns(word=_TEXT, reason=_TEXT, event_id=_TEXT, event_time_ms=pa.int64(), seq=pa.int64()),
+        ]
     ),
     "triggers": pa.schema(
         _columns(
@@ -101,6 +118,23 @@ TABLES: dict[str, pa.Schema] = {
             due_time_ms=pa.int64(),
             decided_time_ms=pa.int64(),
             cause=_TEXT,
+        )
+    ),
+    # Each step of each journey that somebody came to; the last row by `seq` of a run counts, "" is out of it.
+    "journey_moves": pa.schema(
+        _columns(
+            tenant=_TEXT,
+            rule=_TEXT,
+            rule_version=pa.int32(),
+            run=_TEXT,
+            one_id=_TEXT,
+            node=_TEXT,
+            entered_ms=pa.int64(),
+            step=_TEXT,
+            why=_TEXT,
+            since_ms=pa.int64(),
+            moved_ms=pa.int64(),
+            seq=pa.int64(),
         )
     ),
     "deliveries": pa.schema(

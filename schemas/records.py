@@ -48,6 +48,9 @@ ID_KINDS: Final = (
 )
 """Identity kinds, strongest first."""
 
+BY_HASH: Final = "node"
+"""In a release or a reject, an id may be of this kind: its value is the hash of the node, as ClickHouse has it."""
+
 SOURCES: Final = (
     "miniprogram",
     "official_account",

@@ -3,8 +3,8 @@
 In: a database that answers questions. Out: the blocks that have other rows than noted. Never: a change.
 
 Rows that came or went past the ledger show here: a disk that lost what the server had taken, a hand that deleted, a
-cluster behind one address. The block that each shard began last is left out, since it may be under way. All rows are
-counted: the time of a scan of two columns.
+cluster behind one address. What erasures took counts as found. The block that each shard began last is left out, since
+it may be under way. All rows are counted: the time of a scan of two columns.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from sinks.erasing import TABLE as ERASED
 from sinks.ledger import TABLE, State
 from sinks.sink import DATABASE, Answer
 from sinks.statements import literal
 
 _MOST = 100
+_NOT_COUNTED = {ERASED, "deadletters_raw"}
+"""Refused bytes belong to nobody whom an erasure could name; a brand deletes them by their age."""
 
 
 class Asked(Protocol):
@@ -54,6 +57,8 @@ def differences(database: Asked, name: str = DATABASE, *, settled: bool = False)
     `settled`: nobody writes, so the newest blocks count too.
     """
     for table in block_tables(database, name):
+        if table in _NOT_COUNTED:
+            continue
         for row in database.query(_sql(name, table, settled)).rows:
             yield Difference(table, *(int(value) for value in row))
 
@@ -69,6 +74,9 @@ FROM
     SELECT shard, block, toUInt64({noted}) AS noted, toUInt64(0) AS found FROM {name}.{TABLE} WHERE state = {done}
     UNION ALL
     SELECT shard, block, toUInt64(0) AS noted, count() AS found FROM {name}.{table} GROUP BY shard, block
+    UNION ALL
+    SELECT shard, block, toUInt64(0) AS noted, sum(rows) AS found FROM {name}.{ERASED}
+    WHERE table_name = {literal(table)} GROUP BY shard, block
 )
 {"" if settled else f"WHERE (shard, block) NOT IN ({newest})"}
 GROUP BY shard, block

@@ -79,6 +79,10 @@ class EmbeddedSink:
         """See `Sink.last`."""
         return statements.last(self, table, by, where)
 
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        """See `Sink.tally`."""
+        return statements.tally(self, table, column, where)
+
     def remove(self, table: str, where: Where) -> None:
         """See `Sink.remove`."""
         statements.remove(self, table, where)

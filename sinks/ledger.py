@@ -42,7 +42,8 @@ _SCHEMA = pa.schema(
 class State(StrEnum):
     """What an entry says of its block.
 
-    Two are of no block: a new writer claims the shard by OWNED, and REBUILT opens the ledger of rebuilt tables.
+    ERASED: the persons whose erasure the block brought are gone from all tables. Two are of no block: a new writer
+    claims the shard by OWNED, and REBUILT opens the ledger of rebuilt tables.
     """
 
     OWNED = "owned"
@@ -50,6 +51,7 @@ class State(StrEnum):
     BEGUN = "begun"
     DONE = "done"
     REMOVED = "removed"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,14 @@ def in_doubt(sink: Sink, shard: int) -> Entry | None:
     if begun is None or any(_has_verdict(sink, begun, state) for state in (State.DONE, State.REMOVED)):
         return None
     return begun
+
+
+def to_erase(sink: Sink, shard: int, table: str) -> Entry | None:
+    """The last block done, when it brought rows of this table and nothing says that they were acted upon."""
+    done = _entry(sink.last(TABLE, "n", {"shard": shard, "state": State.DONE}))
+    if done is None or not done.expected.get(table) or _has_verdict(sink, done, State.ERASED):
+        return None
+    return done
 
 
 def _has_verdict(sink: Sink, begun: Entry, state: State) -> bool:

@@ -5,6 +5,7 @@ In: Arrow batches. Out: rows. Never: SQL, defaults of missing columns, a table t
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +43,11 @@ class MemorySink:
         rows = [row for batch in self._chosen(table, where) for row in batch.to_pylist()]
         return max(rows, key=lambda row: row[by], default=None)
 
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        """See `Sink.tally`."""
+        chosen = self._chosen(table, where)
+        return dict(Counter(value for batch in chosen for value in batch.column(column).to_pylist()))
+
     def remove(self, table: str, where: Where) -> None:
         """See `Sink.remove`."""
         kept = [batch.filter(pc.invert(_mask(batch, where))) for batch in self.batches.get(table, [])]
@@ -61,6 +67,6 @@ class MemorySink:
 def _mask(batch: pa.RecordBatch, where: Where) -> pa.Array:
     mask = pa.repeat(pa.scalar(True), batch.num_rows)
     for column, value in where.items():
-        field = batch.schema.field(column)
-        mask = pc.and_(mask, pc.equal(batch.column(column), pa.scalar(value, field.type)))
+        wanted = pa.array(value if isinstance(value, tuple) else (value,), batch.schema.field(column).type)
+        mask = pc.and_(mask, pc.is_in(batch.column(column), value_set=wanted))
     return mask

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 DATABASE = "siyu"
 
-Where = Mapping[str, int | str]
-"""Rows are chosen by equality of columns, and nothing else: memory can do that as well as any ClickHouse."""
+Where = Mapping[str, int | str | tuple[str, ...]]
+"""Rows are chosen by equality of columns, or by one of several texts: memory can do that as well as any ClickHouse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,9 @@ class Sink(Protocol):
 
     def last(self, table: str, by: str, where: Where) -> dict[str, Any] | None:
         """The row with the greatest `by` among those with these values, or None; which one of equals is open."""
+
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        """How many rows with these values there are by the value of a column."""
 
     def remove(self, table: str, where: Where) -> None:
         """Removes the rows with these values; they are gone when it returns."""

@@ -100,10 +100,14 @@ def parse_version(text: str) -> tuple[int, ...]:
 
 
 def condition(where: Where) -> str:
-    """`a = 1 AND b = 'x'`; raises ValueError without any column, since that would mean every row."""
+    """`a = 1 AND b IN ('x', 'y')`; raises ValueError without any column, since that would mean every row."""
     if not where:
         raise ValueError("a condition needs at least one column")
-    return " AND ".join(f"{column} = {literal(value)}" for column, value in where.items())
+    return " AND ".join(f"{column} {_is(value)} {literal(value)}" for column, value in where.items())
+
+
+def _is(value: object) -> str:
+    return "IN" if isinstance(value, tuple) else "="
 
 
 def guarded(database: Database, guard: Guard) -> str:
@@ -116,6 +120,14 @@ def count(database: Database, table: str, where: Where) -> int:
     """`Sink.count` by SQL."""
     answer = database.query(f"SELECT count() FROM {database.name}.{table} WHERE {condition(where)}")
     return int(answer.rows[0][0])
+
+
+def tally(database: Database, table: str, column: str, where: Where) -> dict[Any, int]:
+    """`Sink.tally` by SQL."""
+    chosen = f"FROM {database.name}.{table} WHERE {condition(where)}"
+    return {
+        value: int(rows) for value, rows in database.query(f"SELECT {column}, count() {chosen} GROUP BY {column}").rows
+    }
 
 
 def last(database: Database, table: str, by: str, where: Where) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from typing import NoReturn
 import pyarrow as pa
 
 from schemas.frames import Resolved
-from sinks import ledger
+from sinks import erasing, ledger
 from sinks.batches import Block, BlockSize, cut
 from sinks.ledger import Entry, State
 from sinks.sink import Sink, SinkUnavailable
@@ -103,8 +103,8 @@ class BlockWriter:
     def settle(self) -> State:
         """Takes the shard over: claims it in the ledger, and decides on the block in doubt, if there is one.
 
-        Returns DONE or REMOVED for that block, OWNED where none was in doubt. Raises SinkUnavailable, AnotherWriter,
-        TablesRebuilt.
+        Returns DONE or REMOVED for that block, OWNED where none was in doubt, ERASED where persons had still to be
+        taken out. Raises SinkUnavailable, AnotherWriter, TablesRebuilt.
         """
         return State(self._take_over().state)
 
@@ -129,8 +129,21 @@ class BlockWriter:
         if doubted and doubted.n > claim.n:
             self._stop()  # a successor's, who is at it: not ours to judge
         verdict = self._decide(doubted, claim) if doubted else claim
-        self._newest = replace(verdict, position=ledger.position(self._sink, self._shard))
+        self._newest = self._erased(replace(verdict, position=ledger.position(self._sink, self._shard)))
         return self._newest
+
+    def _erased(self, newest: Entry) -> Entry:
+        """Takes out persons whom the last block told to be erased, if that is not done yet."""
+        done = ledger.to_erase(self._sink, self._shard, erasing.ERASED)
+        if done is None:
+            return newest
+        try:
+            guard = ledger.is_newest(self._shard, newest.n)
+            erasing.Erasure(self._sink, self._shard, done.block, guard, self._label).run()
+        except erasing.Overtaken:
+            self._stop()
+        verdict = replace(done, n=newest.n, position=newest.position)
+        return self._append(self._next(verdict, State.ERASED), newest.n)
 
     def _claim(self, newest: Entry | None) -> Entry:
         if self._won and (newest is None or newest.owner != self._owner):
@@ -146,8 +159,8 @@ class BlockWriter:
         begun = self._append(self._begun(block, tables, before), before.n)
         for name, batch in tables.items():
             self._sink.insert(name, batch, self._label, ledger.is_newest(self._shard, begun.n))
-        done = self._next(begun, State.DONE, position=begun.last_offset + 1)
-        self._newest = self._append(done, begun.n)
+        done = self._append(self._next(begun, State.DONE, position=begun.last_offset + 1), begun.n)
+        self._newest = self._erased(done) if erasing.ERASED in tables else done
         return begun.expected
 
     def _decide(self, doubted: Entry, claim: Entry) -> Entry:

@@ -6,7 +6,7 @@ Never: a clock, a file, a random number: the same input gives the same output.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -89,10 +89,10 @@ def settling(members: Sequence[Partition], until_ms: int) -> Frame:
     return Frame((), no_events(), no_ids(), (), progress)
 
 
-def without_rules(frame: Frame) -> Frame:
-    """The frame less its rule texts: for a backtest of other rules over a recorded journal."""
-    kept = tuple(entry for entry in frame.entries if (entry.kind, entry.record.get("kind")) != ("control", "rules"))
-    return replace(frame, entries=kept)
+def without_controls(frame: Frame, kinds: Collection[str]) -> Frame:
+    """The frame less its rules or policies: for a backtest of others over a recorded journal."""
+    kept = tuple(one for one in frame.entries if one.kind != "control" or one.record.get("kind") not in kinds)
+    return replace(frame, entries=kept) if kinds else frame
 
 
 class Shards:
@@ -125,7 +125,8 @@ class Shards:
         engine = Engine(shard, self._config, Tables(committed.rows()))
         if not committed.any():
             for text in self._rules.values():
-                engine.clock.watch(engine.engage.apply_rule(EVERY_TENANT, text))
+                for group in engine.engage.apply_rule(EVERY_TENANT, text):
+                    engine.clock.watch(group)
         return engine
 
 

@@ -129,6 +129,11 @@ class Engine:
         if not self.dedup.first(row.tenant, row.event_id, self.clock.now):
             return "duplicate"
         nodes = row.nodes
+        if row.event_time_ms <= self.persons.erased.newest_ms:
+            left = self.persons.unerased(row.nodes, row.event_time_ms)
+            if left is None:
+                return "erased"
+            nodes = left
         node = self.persons.resolve(nodes, Evidence(row.event_id, row.event_time_ms)) if nodes else NOBODY
         facts.add(row.at, node)
         listening = self.engage.listening(row.tenant, row.event_type)
@@ -152,6 +157,8 @@ class Engine:
         if not self.dedup.first(record["tenant"], f"{entry.kind}\x1f{record[_ID_OF[entry.kind]]}", self.clock.now):
             return
         if entry.kind == "receipt":
+            if self.engage.is_erased(record["trigger_id"]):
+                return
             facts.delivery(record)
             self.engage.on_receipt(record)
             return
@@ -166,7 +173,8 @@ class Engine:
             if record["kind"] == "sources":
                 self.clock.declare(_sources(record["text"]))
             elif record["kind"] == "rules":
-                self.clock.watch(self.engage.apply_rule(record["tenant"], record["text"]))
+                for group in self.engage.apply_rule(record["tenant"], record["text"]):
+                    self.clock.watch(group)
             elif record["kind"] == "delivery":
                 self.engage.apply_policy(record["tenant"], record["text"])
             elif record["kind"] == "policy":
@@ -180,27 +188,34 @@ class Engine:
 
     def _command(self, record: Mapping[str, Any]) -> str:
         """Does what a command says; why not, where it can't."""
-        act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(record["kind"])
-        if act is None or record["b"] is None:
-            return f"kind {record['kind']} is not known to this engine"
-        a, b = (_node(record["tenant"], record[side]) for side in ("a", "b"))
-        return act(record["tenant"], a, b, Evidence(record["command_id"], record["time"]))
+        tenant, kind, said = record["tenant"], record["kind"], Evidence(record["command_id"], record["time"])
+        a, b = (record[side] and _node(tenant, record[side]) for side in ("a", "b"))
+        if kind == "erase":
+            return self.persons.erase(tenant, a, said)
+        held = {"release": self.persons.release, "reject": self.persons.reject}.get(kind)
+        if held is not None:
+            return held(tenant, a, b, said)
+        act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(kind)
+        if act is None or b is None:
+            return f"kind {kind} is not known to this engine"
+        return act(tenant, a, b, said)
 
     def _note_identity(self, facts: Facts) -> None:
         """Identity changes go out where they happened: before the decisions that build on them."""
         changes = self.persons.take_facts()
-        facts.identity(changes)
+        facts.identity(changes, self.persons.hash_of)
         self.engage.public.extend(Public("identity.changes", *change) for change in identity_records(changes))
         self.engage.on_identity(changes)
 
     def _outputs(self, facts: Facts, counts: Counter[str], refused: list[str]) -> Outputs:
         public, triggers, decisions = self.engage.take()
         facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
+        facts.rows["journey_moves"] = self.engage.take_moves()
         facts.dead_letters(record for _, _, subject, record in public if subject == "dead_letter")
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 
-_TAKEN = ("accepted", "duplicate", "isolated")
+_TAKEN = ("accepted", "duplicate", "isolated", "erased")
 _ID_OF = {"control": "control_id", "command": "command_id", "receipt": "delivery_id"}
 _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND}
 

@@ -7,7 +7,7 @@ Never: a decision.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import hidden, masked
 from schemas.records import Reason
-from streams.identity.changes import IdentityFact, Linked, Merged, Moved, Refused, Unlinked
+from streams.identity.changes import Erased, Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.nodes import Node, parts_of
 from streams.journal.frame import Entry, Frame
 
@@ -64,13 +64,21 @@ class Facts:
         """What was refused, in this frame or by it."""
         self.rows["deadletters_raw"] += map(_letter_row, letters)
 
-    def identity(self, facts: Iterable[IdentityFact]) -> None:
-        """Links and moves of nodes, for `identity_links` and `identity_map`."""
+    def identity(self, facts: Iterable[IdentityFact], hash_of: Callable[[str], str]) -> None:
+        """Rows of the tables `identity_*`: links, moves, what is held, other changes; `hash_of` hashes a node."""
         for fact in facts:
             if isinstance(fact, Moved):
                 self.rows["identity_map"].append(_map_row(fact))
+                if fact.was:
+                    self.rows["identity_moves"].append(_move_row(fact))
             elif isinstance(fact, Linked):
                 self.rows["identity_links"].append(_link_row(fact))
+            elif isinstance(fact, Erased):
+                self.rows["identity_erased"] += _erased_rows(fact)
+            elif isinstance(fact, Held | Freed):
+                self.rows["identity_holds"].append(_hold_row(fact))
+            else:
+                self.rows["identity_changes"].append(_change_row(fact, hash_of))
 
     def resolved(self, progress_ms: int) -> Resolved:
         """The frame for the sink."""
@@ -109,25 +117,27 @@ def _masked(events: pa.RecordBatch) -> pa.Array:
 def identity_records(facts: Iterable[IdentityFact]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Key, subject and record of each public identity change, in order."""
     for fact in facts:
-        record = _change(fact)
+        record = _erased(fact) if isinstance(fact, Erased) else _change(fact)
         if record is not None:
             yield f"{record['tenant']}:{record['one_id']}", "identity_change", record
 
 
 def _change(fact: IdentityFact) -> dict[str, Any] | None:
+    if isinstance(fact, Moved | Erased) or (isinstance(fact, Freed) and not fact.word):
+        return None
     if isinstance(fact, Linked):
         return _record(fact, "linked", fact.one_id, None, "shared_event")
     if isinstance(fact, Merged):
         return _record(fact, "merged", fact.gone, fact.into, "shared_event")
-    if isinstance(fact, Refused):
-        return _record(fact, "refused", fact.one_id, None, fact.reason)
     if isinstance(fact, Unlinked):
         return _record(fact, "unlinked", fact.one_id, fact.into, "command" if fact.b else "decided_again")
-    return None
+    if isinstance(fact, Freed):
+        return _record(fact, fact.word, fact.one_id, None, "command")
+    return _record(fact, "held" if isinstance(fact, Held) else "refused", fact.one_id, None, fact.reason)
 
 
 def _record(
-    fact: Linked | Merged | Refused | Unlinked, kind: str, one_id: str, into: str | None, reason: str
+    fact: Linked | Merged | Refused | Held | Freed | Unlinked, kind: str, one_id: str, into: str | None, reason: str
 ) -> dict[str, Any]:
     return {
         "tenant": parts_of(fact.a)[0],
@@ -138,6 +148,21 @@ def _record(
         "b": None if fact.b is None else _identity(fact.b),
         "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
         "reason": reason,
+        "seq": fact.seq,
+    }
+
+
+def _erased(fact: Erased) -> dict[str, Any]:
+    """Without the id: it would outlive the person here."""
+    return {
+        "tenant": fact.tenant,
+        "kind": "erased",
+        "one_id": fact.one_id,
+        "into": None,
+        "a": {"kind": fact.kind, "scope": None, "value": ""},
+        "b": None,
+        "evidence": {"event_id": fact.evidence.event_id, "event_time": fact.evidence.event_time_ms},
+        "reason": "command",
         "seq": fact.seq,
     }
 
@@ -164,6 +189,42 @@ def _map_row(fact: Moved) -> dict[str, Any]:
         "one_id": fact.one_id,
         "seq": fact.seq,
     }
+
+
+def _hold_row(fact: Held | Freed) -> dict[str, Any]:
+    a, b = sorted(((fact.a_id, fact.a), (fact.b_id, fact.b)), key=lambda end: (not end[0], end[0]))
+    row: dict[str, Any] = {"tenant": parts_of(fact.a)[0]}
+    for side, (node_id, node) in (("a", a), ("b", b)):
+        _, kind, scope, value = parts_of(node) if node is not None else ("", "", "", "")
+        row |= {f"node_{side}": node_id, f"kind_{side}": kind, f"scope_{side}": scope}
+        row |= {f"value_{side}": masked(kind, value)}
+    word, reason = ("held", fact.reason) if isinstance(fact, Held) else (fact.word or "ended", "")
+    evidence = {"event_id": fact.evidence.event_id, "event_time_ms": fact.evidence.event_time_ms}
+    return row | {"word": word, "reason": reason, **evidence, "seq": fact.seq}
+
+
+def _move_row(fact: Moved) -> dict[str, Any]:
+    tenant, *_ = parts_of(fact.node)
+    return {"tenant": tenant, "node": fact.node_id, "was": fact.was, "one_id": fact.one_id, "seq": fact.seq}
+
+
+def _change_row(fact: Merged | Refused | Unlinked, hash_of: Callable[[str], str]) -> dict[str, Any]:
+    """The public record as a row, with hashes for the ids."""
+    record = _change(fact)
+    assert record is not None
+    return {
+        **{name: record[name] for name in ("tenant", "kind", "one_id", "reason", "seq")},
+        "into_id": record["into"] or "",
+        "node_a": hash_of(fact.a),
+        "node_b": hash_of(fact.b) if fact.b else "",
+        "event_id": fact.evidence.event_id,
+        "event_time_ms": fact.evidence.event_time_ms,
+    }
+
+
+def _erased_rows(fact: Erased) -> list[dict[str, Any]]:
+    told = {"tenant": fact.tenant, "command_id": fact.evidence.event_id, "erased_ms": fact.evidence.event_time_ms}
+    return [told | {"node": node_id} for _, node_id in fact.nodes]
 
 
 def _link_row(fact: Linked) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def letter_of(left: LeftOut, ranges: Sequence[RawRange]) -> tuple[str, dict[str,
 
 def letter_of_firing(firing: Firing, row: Any, told: str) -> tuple[str, dict[str, Any]]:
     """Tenant and dead letter of a timer; its bytes are what waited, as JSON, and it came from no topic."""
-    tenant, rule, business_key = firing.key.split("\x1f")
+    tenant, rule, business_key = firing.key.split("\x1f", 2)
     record = {"tenant": tenant, "rule": rule, "business_key": business_key, "instance": row}
     return tenant, _letter(told, record, Row("", -1, -1), firing.now_ms)
 

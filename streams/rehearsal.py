@@ -91,7 +91,7 @@ def _let_pass(shards: Shards, members: list[Partition], until_ms: int, outputs: 
 
 def _told(decision: dict[str, Any], trigger: dict[str, Any] | None) -> dict[str, Any]:
     """A decision with the fields of `Expected`."""
-    told = dict.fromkeys(Expected.model_fields) | {name: decision[name] for name in ("verdict", "reason")}
+    told = dict.fromkeys(Expected.model_fields) | {name: decision[name] for name in ("verdict", "reason", "step")}
     told |= {"at": decision["decided_time"], "due": decision["due_time"]}
     if trigger is not None:
         told |= {"channel": trigger["channel"], "recipient": trigger["recipient"]["value"]}

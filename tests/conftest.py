@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
+from hypothesis import settings
 
 from streams.worker.servers import Server, ServerUnavailable, apache_kafka, clickhouse_server
 from streams.worker.servers import tansu as tansu_broker
+
+settings.register_profile("thorough", settings.get_profile("default"))
 
 
 @pytest.fixture(scope="session")

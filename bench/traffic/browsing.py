@@ -44,6 +44,8 @@ PLACEHOLDERS: Final = (
     _identity("openid", "'null'"),
     _identity("device_id", "0"),
     _identity("phone", "13000000000"),
+    _identity("uid", '"null"'),
+    _identity("cookie", "'undefined'"),
 )
 BAD_PHONES: Final = tuple(_identity("phone", value) for value in ("12345", "1380013", "+86 99", "未填写"))
 

@@ -31,6 +31,7 @@ _TWIN_CHANCE: Final = 0.06
 _FAMILY_CHANCE: Final = 0.25
 _RESALE_CHANCE: Final = 0.35
 _BOTH_BRANDS_CHANCE: Final = 0.05
+_TILL_CHANCE: Final = 0.6
 
 
 def plan_people(spec: TrafficSpec, rng: random.Random, mint: Mint) -> list[Person]:
@@ -42,6 +43,7 @@ def plan_people(spec: TrafficSpec, rng: random.Random, mint: Mint) -> list[Perso
         if before.tenant == person.tenant:
             _entangle(spec, before, person, rng)
     _shop_at_both(people, rng)
+    _share_more(spec, people, mint)
     return people
 
 
@@ -118,3 +120,30 @@ def _shop_at_both(people: list[Person], rng: random.Random) -> None:
             continue
         if "phone" in person.slots and "phone" in other.slots:
             person.slots["phone"] = other.slots["phone"]
+
+
+def _share_more(spec: TrafficSpec, people: list[Person], mint: Mint) -> None:
+    """Tills and recycled phones, drawn apart, so that traffic without them is as ever."""
+    rng = random.Random(f"{spec.seed}/sharing")
+    for tenant in spec.tenants if spec.tills else ():
+        tills = [mint.phone() for _ in range(spec.tills)]
+        for person in people[1:]:
+            if person.tenant == tenant and "card" in person.slots and rng.random() < _TILL_CHANCE:
+                person.till = rng.choice(tills)
+    for before, person in pairwise(people) if spec.recycled else ():
+        if _could_recycle(spec, before, person) and rng.random() < spec.recycled:
+            _recycle(spec, before, person)
+
+
+def _could_recycle(spec: TrafficSpec, before: Person, person: Person) -> bool:
+    """Both are known to the mini-program; who gets the number has no account, which would be known by it alone."""
+    early = before.arrives_ms < spec.start_ms + (spec.end_ms - spec.start_ms) // 5
+    both = before.tenant == person.tenant and {"mini", "phone"} <= before.slots.keys() & person.slots.keys()
+    return early and both and "uid" not in person.slots and before.recycled is None
+
+
+def _recycle(spec: TrafficSpec, before: Person, person: Person) -> None:
+    before.phone_until_ms = spec.start_ms + (spec.end_ms - spec.start_ms) * 3 // 4
+    person.recycled_from_ms = before.phone_until_ms + 30 * MINUTE
+    person.recycled = before.slots["phone"]
+    del person.slots["phone"]

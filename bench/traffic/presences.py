@@ -5,12 +5,12 @@ Never: an event, or a presence that buys and cannot be reached.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.traffic.ids import written_forms
 from bench.traffic.person import FOREVER_MS, Person, Presence
-from bench.traffic.spec import SECOND, Id, TrafficSpec
+from bench.traffic.spec import MINUTE, SECOND, Id, TrafficSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ ROLES: Final = (
 )
 _TILL: Final = Role("pos", ("phone",), "store_visit", 0.0, buys=True)
 _JITTER: Final = 0.04
+_AT_TILL: Final = 0.9
+_SCANS_AT_TILL: Final = 0.4
 
 
 def plan_presences(spec: TrafficSpec, person: Person, rng: random.Random) -> list[Presence]:
@@ -63,7 +65,37 @@ def plan_presences(spec: TrafficSpec, person: Person, rng: random.Random) -> lis
     if set(person.slots) == {"phone"}:
         return [_presence(spec, person, _TILL, rng)]
     roles = [role for role in ROLES if all(slot in person.slots for slot in role.slots)]
-    return [_presence(spec, person, role, rng) for role in roles if rng.random() < role.chance]
+    usual = [
+        _presence(spec, person, role, rng) for role in roles if rng.random() < role.chance or _proves(person, role)
+    ]
+    return [presence for presence in usual if presence.from_ms < presence.until_ms] + _shared(spec, person)
+
+
+def _proves(person: Person, role: Role) -> bool:
+    """Who gives a phone back has shown whose it was: else nothing at all would speak against the next owner."""
+    return role.slots == ("mini", "phone") and person.phone_until_ms < FOREVER_MS
+
+
+def _shared(spec: TrafficSpec, person: Person) -> list[Presence]:
+    """Where their events show a phone that is not theirs: at a till, or one that was given to them."""
+    rng = random.Random(f"{spec.seed}/shared/{person.number}")
+    found = []
+    if person.till is not None:
+        slots = ("card", "mini") if "mini" in person.slots and rng.random() < _SCANS_AT_TILL else ("card",)
+        ids = tuple(person.slots[slot] for slot in slots)
+        from_ms = person.arrives_ms + int((spec.end_ms - person.arrives_ms) * _AT_TILL * rng.random())
+        visit = presence_at(spec, person, "pos", ids, opening="store_visit", from_ms=from_ms)
+        found.append(_beside(visit, person.till))
+    if person.recycled is not None:
+        from_ms = max(person.arrives_ms, person.recycled_from_ms) + rng.randrange(30 * MINUTE)
+        login = presence_at(spec, person, "miniprogram", (person.slots["mini"],), opening="login", from_ms=from_ms)
+        found.append(_beside(login, person.recycled))
+    return found
+
+
+def _beside(presence: Presence, phone: Id) -> Presence:
+    """The person shows a phone too that is not theirs."""
+    return replace(presence, forms=written_forms((*presence.ids, phone)), beside=(phone,))
 
 
 def presence_at(
@@ -84,6 +116,8 @@ def _presence(spec: TrafficSpec, person: Person, role: Role, rng: random.Random)
     if "device" in role.slots:
         from_ms = max(from_ms, person.device_from_ms + rng.randrange(10 * SECOND))
         until_ms = person.device_until_ms
+    if "phone" in role.slots:
+        until_ms = min(until_ms, person.phone_until_ms)
     where = _partition(spec, person, role.source)
     forms = written_forms(ids)
     return Presence(

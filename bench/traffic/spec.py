@@ -46,13 +46,20 @@ HEARTBEAT_MS: Final = 5 * MINUTE
 TAIL_HEARTBEAT_MS: Final = 10 * MINUTE
 TAIL_MARGIN_MS: Final = 2 * HOUR
 
-BLOCKED: Final = ("0", "-1", "null", "anonymous", "'null'", "00000000", "+8613000000000", "+8613800000000")
+BLOCKED: Final = (
+    *("0", "-1", "null", "anonymous", "'null'", '"null"', "'undefined'", "00000000"),
+    *("+8613000000000", "+8613800000000"),
+)
 """Values that stand for nobody, in normalised form; on events the phones also come as 13000000000 and 13800000000."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficSpec:
-    """What to generate. Equal specs give equal traffic, on any machine and in any process."""
+    """What to generate. Equal specs give equal traffic, on any machine and in any process.
+
+    `tills`: of each tenant, shops whose till types its own phone for every customer who shows a card. `recycled`: the
+    chance that of two neighbours who could, one gives a phone back and the other gets it.
+    """
 
     seed: int = 7
     people: int = 3000
@@ -64,6 +71,8 @@ class TrafficSpec:
     min_amount_fen: int = 5000
     wait_ms: int = HOUR
     expiry_ms: int = DAY
+    tills: int = 0
+    recycled: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses what the fates of orders could not be told apart in."""

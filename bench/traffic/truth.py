@@ -42,7 +42,11 @@ def due_times(spec: TrafficSpec, orders: Iterable[Order]) -> dict[OrderKey, int]
 
 def sharing_of(people: Iterable[Person]) -> list[frozenset[Id]]:
     """Components of ids that stand on one presence, in order of first appearance in the plan."""
-    return [frozenset(component) for component in nx.connected_components(_met(people))]
+    people = list(people)
+    met = _met(people)
+    for presence in (presence for person in people for presence in person.presences):
+        met.add_edges_from((presence.ids[0], other) for other in presence.beside)
+    return [frozenset(component) for component in nx.connected_components(met)]
 
 
 def evidence_of(people: Iterable[Person]) -> list[frozenset[Id]]:

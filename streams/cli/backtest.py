@@ -1,7 +1,8 @@
 """`siyu backtest`: what rules would have done over recorded events, deterministically, with nothing sent.
 
-In: JSON lines in arrival order or a recorded journal, a folder of rules. Out: JSON lines of triggers, decisions,
-identity changes and dead letters, a summary, and a database to query. Never: a broker; a wall clock.
+In: JSON lines in arrival order or a recorded journal, rules, a merge policy; others to compare with. Out: JSON lines of
+triggers, decisions, identity changes and dead letters, who would be treated differently, a summary, a database to
+query. Never: a broker; a wall clock.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="JSON lines in arrival order, or a journal",
     )
     parser.add_argument("--rules", type=Path, metavar="DIR", help="rule files; a recorded journal has its own")
-    parser.add_argument(
-        "--compare", type=Path, metavar="DIR", help="other rule files: who would be treated differently"
-    )
+    told = "a merge policy in place of the default, and of those of a recorded journal"
+    parser.add_argument("--policy", type=Path, metavar="FILE", help=told)
+    told = "other rule files (a folder), or another merge policy (a file): who would be treated differently"
+    parser.add_argument("--compare", type=Path, metavar="PATH", help=told)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder for the results")
     parser.add_argument(
         "--settle", type=float, default=0, metavar="HOURS", help="let the clock run on for so long after the last event"
@@ -48,20 +50,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Runs it; 0 where it ran, whatever it found."""
-    from streams.cli.recorded import Recording  # noqa: PLC0415 loads Arrow
+    from streams.cli.compared import persons_of, write  # noqa: PLC0415 loads Arrow
+    from streams.cli.recorded import Recording  # noqa: PLC0415
 
     rules = _rules(arguments.rules, settings) if arguments.rules else None
-    other = _rules(arguments.compare, settings) if arguments.compare else None
+    policy = _policy(arguments.policy) if arguments.policy else None
+    other_rules, other_policy = _others(arguments.compare, settings, rules, policy)
     out = _emptied(arguments.out)
     recording = Recording(arguments.events, settings, tuple(arguments.tenant or ()), arguments.settle)
-    summary = _fold(recording, rules, out, stored=True)
-    if other is not None:
+    summary = _fold(recording, rules, policy, out, stored=True)
+    if arguments.compare:
+        before = persons_of(recording.engines)
         with ExitStack() as stack:
             beside = out / "compared"
             stack.callback(shutil.rmtree, beside, ignore_errors=True)
             beside.mkdir()
-            _fold(recording, other, beside, stored=False)
+            _fold(recording, other_rules, other_policy, beside, stored=False)
             summary["compare"] = _compare(out, beside)
+            if other_policy is not policy:
+                summary["identity"] = write(out / "persons.jsonl", before, persons_of(recording.engines))
     (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(summary, ensure_ascii=False))
     return 0
@@ -92,11 +99,28 @@ def _emptied(out: Path) -> Path:
     return out
 
 
-def _fold(recording: Any, rules: dict[str, str] | None, out: Path, *, stored: bool) -> dict[str, Any]:
+def _others(path: Path | None, settings: Settings, rules: Any, policy: Any) -> tuple[Any, Any]:
+    """Rules and policy to compare with: a folder has other rules, a file is another policy."""
+    if path is None:
+        return None, None
+    return (rules, _policy(path)) if path.is_file() else (_rules(path, settings), policy)
+
+
+def _policy(path: Path) -> Any:
+    from streams.identity.policy import DEFAULT, compile_policy  # noqa: PLC0415
+    from streams.identity.spec import InvalidPolicy  # noqa: PLC0415
+
+    try:
+        return compile_policy(path.read_text(encoding="utf-8"), DEFAULT)
+    except InvalidPolicy as error:
+        raise Failure(f"{path}: {error}") from error
+
+
+def _fold(recording: Any, rules: dict[str, str] | None, policy: Any, out: Path, *, stored: bool) -> dict[str, Any]:
     from streams.cli.results import Results  # noqa: PLC0415
 
     with Results(out, stored=stored) as results:
-        for shard, outputs in recording.fold(rules, results.dead_letter):
+        for shard, outputs in recording.fold(rules, results.dead_letter, policy):
             results.take(shard, outputs)
         return results.summary()
 

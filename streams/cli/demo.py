@@ -26,6 +26,8 @@ HELP = "the whole pipeline on this machine, with traffic whose truth is known"
 EXAMPLE = "siyu demo --people 3000"
 
 RULES = Path(__file__).parents[2] / "deploy" / "rules"
+_ENOUGH_FOR_TILLS = 1_500
+"""With fewer people a till has too few customers to be found out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,10 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     screen = Screen(quiet=arguments.json)
     screen.stage("planning people, orders and their fates")
-    spec = TrafficSpec(seed=arguments.seed, people=arguments.people, days=arguments.days)
+    tills, recycled = int(arguments.people >= _ENOUGH_FOR_TILLS), 0.3
+    spec = TrafficSpec(
+        seed=arguments.seed, people=arguments.people, days=arguments.days, tills=tills, recycled=recycled
+    )
     traffic = plan(spec)
     out = _emptied(arguments.out)
     with _embedded(out, spec.tenants) as own, screen:

@@ -1,15 +1,19 @@
-"""`siyu identity`: an operator's word about who is who, sent through the log.
+"""`siyu identity`: who is who, and an operator's word about it, sent through the log.
 
-In: two ids. Out: a command on `identity.commands`. Never: a change of state beside the log.
+In: ids. Out: what is known of a person; a command on `identity.commands`. Never: a change of state beside the log.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
-from schemas.records import ID_KINDS, Identity
+from schemas.records import BY_HASH, ID_KINDS, Identity
+from streams.cli import held
 from streams.cli.arguments import add_action, add_json
 from streams.cli.failure import Failure, Misuse
 from streams.cli.rules import user
@@ -20,35 +24,81 @@ from streams.worker.clients import producer_config, registry_of
 from streams.worker.control import publish_command
 
 NAME = "identity"
-HELP = "link or unlink two ids, by an operator's word"
+HELP = "who is who: show a person, explain, link, unlink, erase; what the breaker holds"
 EXAMPLE = "siyu identity unlink uid:U1 phone:13912345678 --tenant siyu --why 'the number was given to somebody else'"
+_SHOW = "siyu identity show phone:13912345678 --tenant siyu --svg person.svg"
+_ERASE = "siyu identity erase phone:13912345678 --tenant siyu --dry-run"
+_EXPLAIN = "siyu identity explain openid@wx1:o-1 phone:13912345678 --tenant siyu"
+
+_HASH = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`link` and `unlink`."""
+    """The actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_questions(actions)
     cutting = add_action(actions, "unlink", "cut the link of two ids, and keep them apart", EXAMPLE)
     told = "link two ids, whatever the limits of the policy say"
     example = "siyu identity link uid:U1 openid@wx1:o-1 --tenant siyu --why 'shown at the desk'"
     linking = add_action(actions, "link", told, example)
-    for action in (cutting, linking):
-        action.add_argument("a", metavar="ID", help="kind:value, or kind@scope:value where the kind has an issuer")
-        action.add_argument("b", metavar="ID", help="the other id")
+    listing = add_action(actions, "held", "list what the breaker holds", "siyu identity held --tenant siyu")
+    listing.add_argument("--tenant", required=True, help="the brand")
+    add_json(listing)
+    told = "decide a held link, or all held links of a value, as if nothing had been held"
+    example = "siyu identity release device_id:d-42 --tenant siyu --why 'one family, many accounts'"
+    releasing = add_action(actions, "release", told, example)
+    told = "cut a held link for good, or keep a value apart from everybody for good"
+    example = "siyu identity reject 0f343b0931126a20f133d67c2b018a3b --tenant siyu --why 'the till of shop 12'"
+    rejecting = add_action(actions, "reject", told, example)
+    named = "kind:value, or kind@scope:value where the kind has an issuer"
+    for action in (cutting, linking, releasing, rejecting):
+        pair = action in (cutting, linking)
+        action.add_argument("a", metavar="ID", help=named if pair else f"{named}; or the node that `held` tells")
+        action.add_argument("b", metavar="ID", nargs=None if pair else "?", help="the other id")
         action.add_argument("--tenant", required=True, help="the brand")
         action.add_argument("--why", required=True, help="the reason, for the record")
         action.add_argument("--who", default="", help="who orders it, for the record (default: the user)")
         add_json(action)
 
 
+def _add_questions(actions: Any) -> None:
+    showing = add_action(actions, "show", "one person: ids, when and where seen, links, what else", _SHOW)
+    showing.add_argument("id", metavar="ID", help="a one_id, or an id as kind:value or kind@scope:value")
+    showing.add_argument("--svg", metavar="FILE", type=Path, help="draw the ids and their links too")
+    explaining = add_action(actions, "explain", "why two ids are one person, and the weakest link of that", _EXPLAIN)
+    explaining.add_argument("a", metavar="ID", help="an id as kind:value or kind@scope:value")
+    explaining.add_argument("b", metavar="ID", help="the other id")
+    erasing = add_action(actions, "erase", "take a person out of every store and table", _ERASE)
+    erasing.add_argument("id", metavar="ID", help="an id of the person as kind:value, or its one_id")
+    erasing.add_argument("--dry-run", action="store_true", help="only say what would go")
+    erasing.add_argument("--why", default="", help="the reason, for the record")
+    erasing.add_argument("--who", default="", help="who orders it, for the record (default: the user)")
+    waiting = "how long to wait until all is gone (default: 60)"
+    erasing.add_argument("--wait", metavar="SECONDS", type=float, default=60.0, help=waiting)
+    for action in (showing, explaining, erasing):
+        action.add_argument("--tenant", help="the brand (default: the only one of the settings)")
+        add_json(action)
+
+
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Sends it; 0 when the broker has it."""
+    """Answers a question, or sends a command; 0 when the broker has it."""
+    if arguments.action == "erase":
+        from streams.cli import erasing  # noqa: PLC0415
+
+        return erasing.erase(arguments, settings)
+    if arguments.action == "held":
+        return held.run(arguments, settings)
+    if arguments.action in ("show", "explain"):
+        from streams.cli import persons  # noqa: PLC0415 loads networkx
+
+        return getattr(persons, arguments.action)(arguments, settings)  # type: ignore[no-any-return]
     if arguments.tenant not in settings.tenants:
         raise Failure(f"tenant {arguments.tenant} is not among the tenants of the settings")
     command = {
         "tenant": arguments.tenant,
         "kind": arguments.action,
-        "a": identity_of(arguments.a),
-        "b": identity_of(arguments.b),
+        "a": _named(arguments.a, arguments.action),
+        "b": arguments.b and _named(arguments.b, arguments.action),
         "who": arguments.who or user(),
         "why": arguments.why,
     }
@@ -58,6 +108,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         print(f"{arguments.action} is published ({sent}); what came of it stands on identity.changes")
     return 0
+
+
+def _named(text: str, action: str) -> Identity:
+    """An id; where something held is meant it may be the hash of its node."""
+    if action in ("release", "reject") and _HASH.match(text):
+        return Identity(kind=BY_HASH, scope=None, value=text)
+    return identity_of(text)
 
 
 def identity_of(text: str) -> Identity:

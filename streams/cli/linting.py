@@ -21,8 +21,21 @@ from streams.identity.policy import DEFAULT, MergePolicy, compile_policy
 from streams.identity.spec import Blocked, Hashed, KindSpec, PolicySpec
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.examples import Example, Expected, Given
-from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
+from streams.rules.kinds import (
+    Absence,
+    Count,
+    DateOf,
+    Distinct,
+    Happened,
+    Interval,
+    Sequence,
+    Step,
+    Threshold,
+    Total,
+    When,
+)
 from streams.rules.spec import Channel, Rule, Send
+from streams.rules.steps import Emit, Journey, JourneyStep, MostEntries, Share, WaitFor, Way
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -39,9 +52,18 @@ _RULE: Models = {
     ("when", "count"): Count,
     ("when", "sum"): Total,
     ("when", "distinct"): Distinct,
+    ("when", "threshold"): Threshold,
     ("when", "interval"): Interval,
+    ("when", "date"): DateOf,
     ("send",): Send,
     ("send", "channels"): Channel,
+    ("journey",): Journey,
+    ("journey", "steps"): JourneyStep,
+    ("journey", "steps", "wait_for"): WaitFor,
+    ("journey", "steps", "branch"): Way,
+    ("journey", "steps", "split"): Share,
+    ("journey", "steps", "emit"): Emit,
+    ("journey", "most_entries"): MostEntries,
     ("examples",): Example,
     ("examples", "given"): Given,
     ("examples", "expect"): Expected,

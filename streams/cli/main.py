@@ -38,6 +38,7 @@ COMMANDS = (
     "policy",
     "identity",
     "delivery",
+    "journeys",
     "deadletters",
     "journal",
     "replay",

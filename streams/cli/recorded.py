@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from schemas.codec import encode
 from schemas.records import DeadLetter, Reason
 from schemas.registry import LocalRegistry
-from streams.backtest import Shards, journal_of, opening, settling, without_rules
+from streams.backtest import Shards, journal_of, opening, settling, without_controls
 from streams.cli.failure import Failure
 from streams.cli.lines import BadLine, Line, parse_line
-from streams.engine import EngineConfig, Outputs
+from streams.engine import Engine, EngineConfig, Outputs
+from streams.identity.policy import MergePolicy
 from streams.ingest.intake import Intake
 from streams.ingest.record import RawRecord
 from streams.ingest.validate import Limits
@@ -42,19 +44,32 @@ class Recording:
         self._tenants = tuple(tenants) or settings.tenants
         self._settle_ms = round(settle_hours * HOUR_MS)
         self._is_journal = bool(journals)
+        self.engines: list[Engine] = []
+        """Those of the last fold, as it left them."""
 
-    def fold(self, rules: Mapping[str, str] | None, letter: Callable[[DeadLetter], None]) -> Folded:
-        """Outputs by shard. Raises Failure for a file that can't be taken."""
+    def fold(
+        self,
+        rules: Mapping[str, str] | None,
+        letter: Callable[[DeadLetter], None],
+        policy: MergePolicy | None = None,
+    ) -> Folded:
+        """Outputs by shard; with a merge policy, that one for every tenant, whatever a journal says.
+
+        Raises Failure for a file that can't be taken.
+        """
         config = engine_config(self._settings)
-        return self._fold_journal(rules, config) if self._is_journal else self._fold_lines(rules, config, letter)
+        if policy is not None:
+            config = replace(config, policy=policy)
+        leave = frozenset({"rules"} if rules is not None else ()) | frozenset({"policy"} if policy is not None else ())
+        return self._fold_journal(rules, config, leave) if self._is_journal else self._fold_lines(rules, config, letter)
 
-    def _fold_journal(self, rules: Mapping[str, str] | None, config: EngineConfig) -> Folded:
+    def _fold_journal(self, rules: Mapping[str, str] | None, config: EngineConfig, leave: frozenset[str]) -> Folded:
         shards = Shards(config, rules)
         try:
             with self._files[0].open("rb") as file:
                 for shard, offset, packed in read(file)[1]:
-                    frame = decode_frame(packed)
-                    yield shard, shards.step(shard, offset, frame if rules is None else without_rules(frame))
+                    yield shard, shards.step(shard, offset, without_controls(decode_frame(packed), leave))
+                self.engines = list(shards.engines.values())
         except NoRecording as error:
             raise Failure(f"{self._files[0]}: {error}") from error
 
@@ -76,6 +91,7 @@ class Recording:
             yield 0, shards.step(0, offset, batch.frames[0])
         if self._settle_ms:
             yield 0, shards.step(0, offset + 1, settling(members, records.last_ms + self._settle_ms))
+        self.engines = list(shards.engines.values())
 
     def _known_tenants(self) -> frozenset[str]:
         if self._tenants:

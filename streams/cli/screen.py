@@ -98,18 +98,21 @@ def _events(events: Mapping[str, Any]) -> Table:
 
 
 def _persons(persons: Mapping[str, Any]) -> Table:
-    precision, recall = (_share(persons[name]) for name in ("precision", "recall_of_evidence"))
+    from bench.verdict import PRECISION, RECALL  # noqa: PLC0415 `siyu --help` must stay fast
+
+    precision = _share(persons["precision"], PRECISION)
+    recall = _share(persons["recall_of_evidence"], RECALL)
     return _line(
         "Persons",
         f"{persons['found']:,} found, {persons['true']:,} there are · pairs of ids: precision {precision}, recall of "
         f"what is proven {recall}\n[dim]of all there are {persons['recall']:.4f}; joining all that share an id, also "
-        f"family tablets and resold phones, would get precision {persons['sharing_precision']:.4f}, recall "
-        f"{persons['sharing_recall']:.4f}[/dim]",
+        "tills' and recycled phones, family tablets and resold devices, would get precision "
+        f"{persons['sharing_precision']:.4f}, recall {persons['sharing_recall']:.4f}[/dim]",
     )
 
 
-def _share(value: float) -> str:
-    return f"[green]{value:.4f}[/green]" if value == 1.0 else f"[red]{value:.4f}[/red]"
+def _share(value: float, least: float) -> str:
+    return f"[green]{value:.4f}[/green]" if value >= least else f"[red]{value:.4f}[/red]"
 
 
 def _triggers(triggers: Mapping[str, Any]) -> Table:

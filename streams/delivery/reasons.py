@@ -17,6 +17,8 @@ class Why(StrEnum):
     EXPIRED = "expired"
     EXITED = "exited"
     RE_ENTRY = "re_entry"
+    INSIDE = "inside"
+    ENTRY_CAP = "entry_cap"
     NO_CONSENT = "no_consent"
     COOL_DOWN = "cool_down"
     QUIET_HOURS = "quiet_hours"

@@ -10,15 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams.engage.absences import Absences
+from streams.engage.dates import Dates
+from streams.engage.erasing import Erasing
 from streams.engage.hearing import Ears, Hearing, note
 from streams.engage.histories import Histories
 from streams.engage.joins import joins
+from streams.engage.journeys import Journeys
 from streams.engage.match import SEPARATOR
 from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
+from streams.engage.runs import key_of
 from streams.engage.sending import REMEMBER_MS, Sending
 from streams.engage.waits import Waits
-from streams.identity.changes import IdentityFact
+from streams.identity.changes import Erased, IdentityFact, Moved
 from streams.identity.nodes import tenant_of
 from streams.identity.persons import Persons
 from streams.journal.clock import Clock
@@ -46,7 +50,18 @@ class Engage:
         self._absences = Absences(tables, clock, self.timers, self._sending)
         self._histories = Histories(tables, clock, self.timers, self._profiles, self._sending)
         self._waits = Waits(tables, self.timers, self._profiles, self._sending, self._histories)
+        self._journeys = Journeys(
+            tables,
+            book,
+            clock,
+            timers=self.timers,
+            profiles=self._profiles,
+            sending=self._sending,
+            records=self._records,
+        )
+        self._dates = Dates(tables, book, clock, timers=self.timers, profiles=self._profiles, sending=self._sending)
         self._ears = Ears(book, self._sending.policies)
+        self._erasing = Erasing(tables)
         self._tally = Tally(tables)
         self.left_out: Told = NOTHING
 
@@ -59,17 +74,27 @@ class Engage:
         """Public records, and rows of `triggers` and `decisions`, that came out since the last call."""
         return self._records.take()
 
+    def take_moves(self) -> list[dict[str, Any]]:
+        """Rows of `journey_moves` that came out since the last call."""
+        return self._records.take_moves()
+
+    def standing(self) -> Mapping[tuple[str, str], int]:
+        """How many are where in journeys, by rule and step."""
+        return self._journeys.runs.standing
+
     # What is in force
 
-    def apply_rule(self, tenant: str, text: str) -> str:
-        """Puts a rule in force; the group of sources whose clock it waits for.
+    def apply_rule(self, tenant: str, text: str) -> tuple[str, ...]:
+        """Puts a rule in force; the groups of sources whose clocks it waits for.
 
         Raises:
             InvalidRule: it can't be taken; nothing has changed.
         """
-        group = self._book.apply(tenant, text).group
+        compiled = self._book.apply(tenant, text)
         self._ears.anew()
-        return group
+        self._journeys.changed(compiled)
+        self._dates.changed(compiled)
+        return compiled.groups
 
     def apply_policy(self, tenant: str, text: str) -> None:
         """Puts a delivery policy in force.
@@ -92,8 +117,15 @@ class Engage:
             self._detector(compiled).on_event(compiled, event, seen)
         if seen.nodes:
             note(hearing, event, seen, self._profiles)
-            if hearing.exits:
-                self._sending.exits(hearing.exits, seen.nodes, seen.event_id, seen.event_time_ms)
+            self._dates.told(hearing.dates, seen.nodes)
+            self._exits(hearing, event["event_type"], seen)
+            if hearing.awaiting:
+                self._journeys.on_event(hearing.awaiting, event, seen)
+
+    def _exits(self, hearing: Hearing, event_type: str, seen: Seen) -> None:
+        if hearing.exits:
+            self._journeys.exits(event_type, seen.nodes, seen.event_time_ms)
+            self._sending.exits(hearing.exits, seen.nodes, seen.event_id, seen.event_time_ms)
 
     def on_clock(self) -> None:
         """Settles everything that is due by now."""
@@ -113,16 +145,22 @@ class Engage:
     def _leave_out(self, firing: Firing) -> None:
         """What waits there is given up, as a dead letter."""
         match = self._sending.get(firing.key)
-        row = self._absences.row(firing.key) if match is None else match.row
+        row = match.row if match is not None else self._absences.row(firing.key) or self._journeys.row(firing.key)
         tenant, letter = letter_of_firing(firing, row, self.left_out[firing])
         if match is not None:
             self._sending.forget(match)
         self._absences.forget(firing.key)
+        self._dates.forget(firing.key)
+        self._journeys.give_up(firing.key if match is None else key_of(match))
         self.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
         self._tally.add(self._clock.now)
 
     def _ripe(self, key: str) -> None:
         tenant, name, _ = key.split(SEPARATOR, 2)
+        if name.endswith("/"):
+            waiting = self._dates if key in self._dates else self._journeys
+            waiting.ripe(key)
+            return
         compiled = self._book.rule(tenant, name)
         match = self._sending.get(key)
         if match is None and key in self._histories:
@@ -131,6 +169,8 @@ class Engage:
             self._waits.ripe(key, compiled)
         elif match is None:
             self._absences.ripe(key, compiled)
+        elif compiled is not None and match.waits and name != match.name:
+            self._journeys.decide(match, compiled)
         elif compiled is not None and match.waits:
             waits = self._waits if _on_person(compiled) else self._absences
             waits.decide(match, compiled)
@@ -153,14 +193,23 @@ class Engage:
             seen = Seen(record["delivery_id"], record["time"], (node,))
             event = {"touchpoint": record["channel"], "properties": {}}
             note(hearing, event, seen, self._profiles)
-            self._sending.exits(hearing.exits, seen.nodes, seen.event_id, seen.event_time_ms)
+            self._exits(hearing, record["status"], seen)
+
+    def is_erased(self, trigger_id: str) -> bool:
+        """Whether this was sent to a person who was erased since."""
+        return self._erasing.knows(trigger_id)
 
     def on_identity(self, facts: Sequence[IdentityFact]) -> None:
         """Takes what became known of who is who: what persons that became one had got adds up."""
         profiles = self._profiles
+        for fact in facts:
+            if isinstance(fact, Erased):
+                self._erasing.erase(frozenset(node for node, _ in fact.nodes), fact.evidence.event_time_ms)
         for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
             self._sending.merged(join.one_id, join.parts, join.cause)
             self._histories.merged(self._ears.histories(tenant_of(join.parts[0][0])), join.one_id)
+        self._journeys.joined(fact.node for fact in facts if isinstance(fact, Moved) and fact.one_id)
+        self._dates.moved(facts)
 
 
 def _on_person(compiled: Compiled) -> bool:

@@ -8,12 +8,12 @@ look into a dict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from streams.delivery.decide import watch
 from streams.delivery.policies import Policies
-from streams.delivery.policy import DeliveryPolicy
+from streams.delivery.policy import ZONE_TRAIT, DeliveryPolicy
 from streams.engage.profile import Profiles
 from streams.rules import kinds
 from streams.rules.absence import Seen
@@ -23,7 +23,8 @@ from streams.rules.book import Book, Compiled
 class Hearing(NamedTuple):
     """What is done with events of one type: `rules` match on it, `exits` end with it; the others are noted.
 
-    `doings`: touchpoint (None: any) and name; `consents`: channel and word; `traits`: name and property.
+    `doings`: touchpoint (None: any) and name; `consents`: channel and word; `traits`: name and property. `awaiting`:
+    versions of journeys of which a step waits for it. `dates`: rules on a date that it tells, or on the zone.
     """
 
     rules: tuple[Compiled, ...] = ()
@@ -31,6 +32,8 @@ class Hearing(NamedTuple):
     doings: tuple[tuple[str | None, str], ...] = ()
     consents: tuple[tuple[str, bool], ...] = ()
     traits: tuple[tuple[str, str], ...] = ()
+    awaiting: tuple[Compiled, ...] = ()
+    dates: tuple[Compiled, ...] = ()
 
 
 class Ears:
@@ -53,7 +56,7 @@ class Ears:
     def histories(self, tenant: str) -> tuple[Compiled, ...]:
         """The rules that look at what a person did before."""
         if tenant not in self._looking:
-            kept = (kinds.Sequence, kinds.Count, kinds.Interval)
+            kept = (kinds.Sequence, kinds.Count, kinds.Threshold, kinds.Interval)
             self._looking[tenant] = tuple(one for one in self._book.of(tenant) if isinstance(one.rule.when.kind, kept))
         return self._looking[tenant]
 
@@ -64,15 +67,30 @@ class Ears:
 
     def _listen(self, tenant: str, event_type: str) -> Hearing:
         rules, policy = self._book.of(tenant), self._policies.of(tenant)
-        exits = tuple(compiled for compiled in rules if event_type in compiled.rule.send.exit_on)
+        editions = self._book.editions(tenant)
+        sent = [emit for edition in editions for emit in edition.emits.values()]
+        plain = [compiled for compiled in rules if compiled.course is None]
+        exits = tuple(one for one in (*plain, *editions, *sent) if event_type in one.rule.send.exit_on)
         doings = {(None, event_type)} if exits else set()
+        traits = tuple((name, trait.property) for name, trait in policy.traits.items() if event_type in trait.of)
         return Hearing(
             rules=self._book.listening(tenant, event_type),
             exits=exits,
             doings=tuple(sorted(doings | _windows(policy, event_type), key=str)),
             consents=tuple(_consents(policy, event_type)),
-            traits=tuple((name, trait.property) for name, trait in policy.traits.items() if event_type in trait.of),
+            traits=traits,
+            awaiting=tuple(one for one in editions if _awaits(one, event_type)),
+            dates=tuple(one for one in rules if _tells(one, [name for name, _ in traits])),
         )
+
+
+def _awaits(compiled: Compiled, event_type: str) -> bool:
+    return compiled.course is not None and any(event_type in one.types for one in compiled.course.awaited)
+
+
+def _tells(compiled: Compiled, traits: Collection[str]) -> bool:
+    date = compiled.rule.when.date
+    return date is not None and (date.trait in traits or ZONE_TRAIT in traits)
 
 
 def _windows(policy: DeliveryPolicy, event_type: str) -> set[tuple[str | None, str]]:

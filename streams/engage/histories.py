@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from streams.documents import LONGEST_MS
 from streams.engage.match import SEPARATOR, Match
 from streams.engage.profile import Profiles
 from streams.engage.sending import Sending
@@ -21,6 +22,7 @@ from streams.rules.absence import Seen
 from streams.rules.book import Compiled
 from streams.rules.history import LATE_MS, Entry, Found
 from streams.rules.interval import intervals
+from streams.rules.levels import levels
 from streams.rules.sequence import sequences
 from streams.rules.timers import NOW, Timers
 from streams.rules.windows import COUNT, DISTINCT, SUM, crossings
@@ -44,7 +46,7 @@ class Histories:
         kind = compiled.rule.when.kind
         if isinstance(kind, kinds.Happened):
             if met:
-                self._match_at_once(compiled, event["tenant"], seen, kind.wait or 0)
+                self._match_at_once(compiled, event, seen, kind.wait or 0)
             return
         value = _value(kind, event)
         if met and value is not None:
@@ -52,18 +54,21 @@ class Histories:
             self.note(compiled, Entry(seen.event_time_ms, met[0], seen.event_id, value, node))
             self.look(compiled, event["tenant"], self._profiles.members(self._profiles.person(seen.nodes)[0]))
 
-    def _match_at_once(self, compiled: Compiled, tenant: str, seen: Seen, wait_ms: int) -> None:
+    def _match_at_once(self, compiled: Compiled, event: Mapping[str, Any], seen: Seen, wait_ms: int) -> None:
         due_ms = seen.event_time_ms + wait_ms
         name, cause = compiled.rule.rule, seen.event_id
-        match = Match(tenant, name, cause, "", seen.nodes, seen.event_time_ms, due_ms, (seen.event_id,))
-        self._sending.due(match, compiled)
+        held = tuple((field, event[field]) for field in (compiled.course.fields if compiled.course else ()))
+        said = (seen.nodes, seen.event_time_ms, due_ms, (seen.event_id,))
+        self._sending.due(Match(event["tenant"], name, cause, "", *said, held=held), compiled)
 
     def note(self, compiled: Compiled, entry: Entry) -> None:
         """Notes an event that counts."""
         key = _key(compiled, entry.node)
         _, entries, marks = self._row(key, compiled)
-        kept = [one for one in entries if one[0] > self._horizon(compiled)]
-        self._rows.put(key, (compiled.rule.when.name, (*kept, tuple(entry[:4])), marks))
+        kept = [one for one in (*entries, tuple(entry[:4])) if one[0] > self._horizon(compiled)]
+        if isinstance(compiled.rule.when.kind, kinds.Threshold):
+            kept = _last_and_later(kept, self._clock.now - LATE_MS)
+        self._rows.put(key, (compiled.rule.when.name, tuple(kept), marks))
         if key not in self._timers:
             self._timers.set(key, self._forgets(compiled, entry.time_ms), 0, NOW)
 
@@ -136,6 +141,12 @@ def _entry(kept: Sequence[Any], node: str) -> Entry:
     return Entry(time_ms, clause, event_id, value, node)
 
 
+def _last_and_later(entries: Sequence[Any], since_ms: int) -> list[Any]:
+    """What was reported since then, and the last report before."""
+    before = max((one for one in entries if one[0] <= since_ms), default=None)
+    return [*([before] if before is not None else []), *(one for one in entries if one[0] > since_ms)]
+
+
 def _key(compiled: Compiled, node: str) -> str:
     return SEPARATOR.join((node.partition(SEPARATOR)[0], compiled.rule.rule, node))
 
@@ -144,12 +155,14 @@ def _span(compiled: Compiled) -> int:
     kind = compiled.rule.when.kind
     if isinstance(kind, kinds.Sequence | kinds.Count | kinds.Absence):
         return kind.within
+    if isinstance(kind, kinds.Threshold):
+        return LONGEST_MS
     return kind.at_most if isinstance(kind, kinds.Interval) else 0
 
 
 def _value(kind: kinds.Kind, event: Mapping[str, Any]) -> str | int | None:
     """What the event brings to the count; None where it lacks the field, or a sum's is no whole number."""
-    if not isinstance(kind, kinds.Total | kinds.Distinct):
+    if not isinstance(kind, kinds.Total | kinds.Distinct | kinds.Threshold):
         return 1
     name, _, field = kind.value.partition(".")
     value = event[name].get(field) if field else event[name]
@@ -167,6 +180,8 @@ def _find(compiled: Compiled, entries: list[Entry], marks: list[int]) -> Iterato
         yield from sequences(entries, marks, len(kind.steps), kind.within)
     elif isinstance(kind, kinds.Interval):
         yield from intervals(entries, marks, kind.at_least or 0, kind.at_most)
+    elif isinstance(kind, kinds.Threshold):
+        yield from levels(entries, marks, kind.at_least)
     elif isinstance(kind, kinds.Count):
         measure = SUM if isinstance(kind, kinds.Total) else DISTINCT if isinstance(kind, kinds.Distinct) else COUNT
         yield from crossings(entries, marks, measure, kind.at_least, kind.within)

@@ -28,7 +28,8 @@ class Match:
     """`cause`: what it is for, as it stands in its id: the order_id, else the anchor event, else node and window.
 
     `nodes`: the ids that the anchor event carried, the strongest first. `number`: its place among the matches that were
-    decided, 0 before that. `tried`: the channels over which it went out, the last one at `sent_to`.
+    decided, 0 before that. `tried`: the channels over which it went out, the last one at `sent_to`. `held`: fields of
+    the anchor event that a journey will ask for. The `rule` of a journey's step is `journey/step/version/owner`.
     """
 
     tenant: str
@@ -43,6 +44,12 @@ class Match:
     number: int = 0
     tried: tuple[str, ...] = ()
     sent_to: str = ""
+    held: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The rule's name, as its author knows it."""
+        return self.rule.partition("/")[0]
 
     @property
     def key(self) -> str:
@@ -60,12 +67,13 @@ class Match:
         return self.stage in (Stage.SENT, Stage.CONVERTED)
 
     def step(self, attempt: int) -> str:
-        """What this attempt is called: the first has no name, a fallback to another channel has its number."""
-        return f"fallback-{attempt}" if attempt else ""
+        """What this attempt is called: by the step of a journey, and a fallback to another channel by its number."""
+        of_journey = self.rule.split("/")[1:2]
+        return "/".join([*of_journey, *([f"fallback-{attempt}"] if attempt else [])])
 
     def trigger_id(self, attempt: int) -> str:
         """Derived from the cause, never from the person of the moment: the same cause gives the same id."""
-        text = SEPARATOR.join((self.tenant, self.rule, self.step(attempt), self.cause))
+        text = SEPARATOR.join((self.tenant, self.name, self.step(attempt), self.cause))
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
@@ -73,13 +81,12 @@ class Match:
         """As a table row."""
         return (
             *(self.business_key, self.nodes, self.anchor_ms, self.due_ms, self.events),
-            *(self.stage.value, self.number, self.tried, self.sent_to),
+            *(self.stage.value, self.number, self.tried, self.sent_to, self.held),
         )
 
 
 def from_row(key: str, row: Sequence[Any]) -> Match:
     """The match of a table row."""
-    business_key, nodes, anchor_ms, due_ms, events, stage, number, tried, sent_to = row
+    business_key, nodes, anchor_ms, due_ms, events, stage, *more = row
     tenant, rule, cause = key.split(SEPARATOR, 2)
-    at = Stage(stage)
-    return Match(tenant, rule, cause, business_key, nodes, anchor_ms, due_ms, events, at, number, tried, sent_to)
+    return Match(tenant, rule, cause, business_key, nodes, anchor_ms, due_ms, events, Stage(stage), *more)

@@ -9,6 +9,7 @@ moves a row.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from zoneinfo import ZoneInfo
 
 from streams.delivery.channels import Address
 from streams.delivery.decide import Got, Recipient
@@ -21,6 +22,7 @@ from streams.profile.consents import Consents
 from streams.profile.doings import Doings
 from streams.profile.entries import Entries
 from streams.profile.sends import Sends
+from streams.profile.tags import Tags
 from streams.profile.traits import Traits
 
 
@@ -34,6 +36,7 @@ class Profiles:
         self.entries = Entries(tables)
         self.consents = Consents(tables)
         self.traits = Traits(tables)
+        self.tags = Tags(tables)
 
     def person(self, nodes: tuple[str, ...]) -> tuple[str, str]:
         """The one_id of the strongest of these nodes, and its node_id; "" for nobody."""
@@ -50,15 +53,19 @@ class Profiles:
         """The person as delivery knows them. A value that is contested is no address, unless it is `at_hand`."""
         nodes = self.members(one_id)
         words = {channel: self.consents.of(nodes, channel) for channel in channels}
-        lives = self.traits.of(nodes, ZONE_TRAIT)
         return Recipient(
             one_id=one_id,
-            zone=(lives and zone(lives.value)) or policy.at_home,
+            zone=self.zone(nodes, policy),
             addresses=[self._address(node) for node in self._persons.addresses(one_id, at_hand)],
             got=[Got(sent.time_ms, sent.rule, sent.channel) for sent in self.sends.of(nodes)],
             consents={channel: word for channel, word in words.items() if word is not None},
             opened=lambda doing: self.doings.last(nodes, doing),
         )
+
+    def zone(self, nodes: Iterable[str], policy: DeliveryPolicy) -> ZoneInfo:
+        """The zone in which the person of these nodes lives, the tenant's where none is known."""
+        lives = self.traits.of(nodes, ZONE_TRAIT)
+        return (lives and zone(lives.value)) or policy.at_home
 
     def _address(self, node: str) -> Address:
         return Address(node, *parts_of(node)[1:], self._persons.node(node).seq)

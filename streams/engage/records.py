@@ -45,6 +45,16 @@ class About(NamedTuple):
     more: tuple[str, ...] = ()
 
 
+class Move(NamedTuple):
+    """To which step ("": out of it), by what, since when, when that became known, and its number."""
+
+    step: str
+    why: str
+    since_ms: int
+    moved_ms: int
+    seq: int
+
+
 class Records:
     """Public records, and rows of `triggers` and `decisions`, since the last `take`."""
 
@@ -52,12 +62,24 @@ class Records:
         self.public: list[Public] = []
         self._triggers: list[dict[str, Any]] = []
         self._decisions: list[dict[str, Any]] = []
+        self._moves: list[dict[str, Any]] = []
 
     def take(self) -> tuple[list[Public], list[dict[str, Any]], list[dict[str, Any]]]:
         """What came out since the last call."""
         taken = self.public, self._triggers, self._decisions
         self.public, self._triggers, self._decisions = [], [], []
         return taken
+
+    def take_moves(self) -> list[dict[str, Any]]:
+        """Rows of `journey_moves` that came out since the last call."""
+        taken, self._moves = self._moves, []
+        return taken
+
+    def move(self, entry: Match, version: int, one_id: str, node_id: str, to: Move) -> None:
+        """Somebody goes on in a journey, or leaves it."""
+        row = {"tenant": entry.tenant, "rule": entry.rule, "rule_version": version, "run": entry.trigger_id(0)}
+        row |= {"one_id": one_id, "node": node_id, "entered_ms": entry.due_ms}
+        self._moves.append(row | to._asdict())
 
     def trigger(self, about: About, route: Route, address: Address) -> None:
         """It is sent."""
@@ -100,7 +122,7 @@ def _common(about: About) -> dict[str, Any]:
     return {
         "trigger_id": match.trigger_id(about.attempt),
         "tenant": match.tenant,
-        "rule": match.rule,
+        "rule": match.name,
         "rule_version": about.rule.version,
         "step": match.step(about.attempt),
         "one_id": about.one_id,

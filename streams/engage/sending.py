@@ -6,13 +6,13 @@ Never: matching; a decision that is not written down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from streams.delivery.caps import exceeded
 from streams.delivery.channels import Route
-from streams.delivery.decide import Defer, Offer, Recipient, Send, arm, decide
+from streams.delivery.decide import Defer, Offer, Recipient, Send, Verdict, arm, decide
 from streams.delivery.policies import Policies
 from streams.delivery.policy import DeliveryPolicy
 from streams.delivery.quiet import Nights
@@ -47,6 +47,8 @@ class Sending:
         self._profiles = profiles
         self._records = records
         self._nights = Nights()
+        self.begin: Callable[[Match, Compiled], None] = _nowhere
+        """What is done with a match that begins a journey; set by whoever leads them."""
 
     def get(self, key: str) -> Match | None:
         """The match of this key, if it was deferred or sent."""
@@ -66,11 +68,14 @@ class Sending:
             return match
         return replace(match, number=self._profiles.entries.add(match.nodes[0], match.rule, match.due_ms))
 
-    def decide(self, match: Match, compiled: Compiled) -> None:
-        """Runs the chain over a match that is new, or due again."""
+    def decide(self, match: Match, compiled: Compiled) -> Verdict | None:
+        """Runs the chain over a match that is new, or due again; None where it begins a journey."""
         match = self.enter(match)
+        if compiled.course is not None:
+            self.begin(match, compiled)
+            return None
         policy = self.policies.of(match.tenant)
-        offer = self._offer(match, compiled)
+        offer = self.offer(match, compiled)
         person = self._recipient(match, policy, offer)
         verdict = decide(offer, person, policy, self._clock.now, self._nights)
         if isinstance(verdict, Send):
@@ -81,23 +86,32 @@ class Sending:
             self._timers.set(match.key, verdict.until_ms, compiled.rule.priority, NOW)
         else:
             self.suppress(match, compiled, verdict.reason)
+        return verdict
+
+    def dismiss(self, match: Match) -> None:
+        """It is not to be decided any more, and nothing was sent."""
+        self._rows.drop(match.key)
+        self._timers.drop(match.key)
 
     def _recipient(self, match: Match, policy: DeliveryPolicy, offer: Offer) -> Recipient:
         one_id, _ = self._profiles.person(match.nodes)
         return self._profiles.recipient(one_id, policy, [route.channel for route in offer.routes], match.nodes)
 
-    def _offer(self, match: Match, compiled: Compiled) -> Offer:
+    def offer(self, match: Match, compiled: Compiled) -> Offer:
+        """What the match asks of delivery now."""
         send = compiled.rule.send
         nodes = self._profiles.members(self._profiles.person(match.nodes)[0])
         ends = (self._profiles.doings.last(nodes, doing) for doing in send.exit_on)
         routes = [Route(channel.channel, channel.to, channel.scope) for channel in send.channels]
         return Offer(
-            rule=match.rule,
+            rule=match.name,
             expires_ms=match.due_ms + send.expires_after,
             routes=[route for route in routes if route.channel not in match.tried],
             at_hand=match.nodes,
             exited=any(last is not None and last >= match.anchor_ms for last in ends),
-            matched_before=send.re_entry != ALWAYS and self._matched_before(match, nodes, send.re_entry),
+            matched_before=match.name == match.rule
+            and send.re_entry != ALWAYS
+            and self._matched_before(match, nodes, send.re_entry),
             cool_down_ms=send.cool_down or 0,
             cheapest=send.choose == "cheapest",
             disturbs=send.quiet_hours == "policy",
@@ -112,7 +126,7 @@ class Sending:
         """It is not sent, or not any more."""
         about = self._about(match, compiled, more)
         policy = self.policies.of(match.tenant)
-        share = arm(about.one_id, match.rule, policy, compiled.rule.send.control_percent)
+        share = arm(about.one_id, match.name, policy, compiled.rule.send.control_percent)
         self._records.decision(about._replace(arm=share), "suppressed", reason)
         if match.tried:
             self._keep(replace(match, stage=Stage.OVER), compiled)
@@ -125,7 +139,7 @@ class Sending:
         self._records.trigger(about, verdict.route, verdict.address)
         self._records.decision(about, "sent", Why.MATCHED)
         trigger_id = match.trigger_id(about.attempt)
-        self._profiles.sends.add(node, Sent(self._clock.now, match.rule, channel, trigger_id, match.key))
+        self._profiles.sends.add(node, Sent(self._clock.now, match.name, channel, trigger_id, match.key))
         self._sent.put(trigger_id, (match.key, node, channel))
         self._keep(replace(match, stage=Stage.SENT, tried=(*match.tried, channel), sent_to=node), compiled)
 
@@ -162,7 +176,7 @@ class Sending:
         """The person did what ends these rules: of each match that was sent, and began before, the conversion."""
         sends = self._profiles.sends.of(self._profiles.members(self._profiles.person(nodes)[0]))
         for compiled in rules:
-            for key in dict.fromkeys(sent.match for sent in sends if sent.rule == compiled.rule.rule):
+            for key in dict.fromkeys(sent.match for sent in sends if sent.decided_by == compiled.rule.rule):
                 match = self.get(key)
                 if match is not None and match.anchor_ms <= time_ms:
                     self.converted(match, compiled, event_id)
@@ -226,3 +240,7 @@ class Sending:
 
     def _about_sent(self, match: Match, compiled: Compiled, event_id: str) -> About:
         return self._about(match, compiled, (event_id,))._replace(attempt=len(match.tried) - 1)
+
+
+def _nowhere(match: Match, compiled: Compiled) -> None:
+    raise LookupError(f"nobody leads journeys, and {compiled.rule.rule} is one")

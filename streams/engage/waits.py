@@ -64,7 +64,7 @@ class Waits:
         node, time_ms = seen.nodes[0], seen.event_time_ms
         self._histories.note(compiled, Entry(time_ms, _END, seen.event_id, 1, node))
         sends = self._profiles.sends.of(self._profiles.members(self._profiles.person(seen.nodes)[0]))
-        for key in dict.fromkeys(sent.match for sent in sends if sent.rule == compiled.rule.rule):
+        for key in dict.fromkeys(sent.match for sent in sends if sent.decided_by == compiled.rule.rule):
             match = self._sending.get(key)
             if match is not None and match.sent and match.anchor_ms <= time_ms:
                 self._sending.ended_late(match, compiled, seen.event_id, time_ms <= match.due_ms)

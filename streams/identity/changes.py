@@ -34,12 +34,16 @@ class Merged(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A node belongs to this person now: it is new, came over in a merge, or left in a cut; "": to nobody."""
+    """A node belongs to this person now: it is new, came over in a merge, or left in a cut; "": to nobody.
+
+    `was`: the person that had it before, "" where it is new.
+    """
 
     node: str
     node_id: str
     one_id: str
     seq: int
+    was: str = ""
 
 
 class Refused(NamedTuple):
@@ -49,6 +53,32 @@ class Refused(NamedTuple):
     b: str
     one_id: str
     reason: str
+    evidence: Evidence
+    seq: int
+
+
+class Held(NamedTuple):
+    """The pair a-b is held: it waits for an operator's word; or (b is None) the value `a` is suspected."""
+
+    a: str
+    b: str | None
+    a_id: str
+    b_id: str
+    one_id: str
+    reason: str
+    evidence: Evidence
+    seq: int
+
+
+class Freed(NamedTuple):
+    """The pair a-b, or (b is None) the value `a`, is held no more. `word`: released or rejected, "" by itself."""
+
+    a: str
+    b: str | None
+    a_id: str
+    b_id: str
+    one_id: str
+    word: str
     evidence: Evidence
     seq: int
 
@@ -64,4 +94,15 @@ class Unlinked(NamedTuple):
     seq: int
 
 
-IdentityFact = Linked | Merged | Moved | Refused | Unlinked
+class Erased(NamedTuple):
+    """A person is gone: these nodes with their hashes; `kind` is that of the id by which it was named."""
+
+    tenant: str
+    one_id: str
+    kind: str
+    nodes: tuple[tuple[str, str], ...]
+    evidence: Evidence
+    seq: int
+
+
+IdentityFact = Linked | Merged | Moved | Refused | Held | Freed | Unlinked | Erased

@@ -9,25 +9,18 @@ taken apart into single ids, and its pairs are decided anew in the order in whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from streams.identity.changes import IdentityFact, Linked, Moved, Refused, Unlinked
+from streams.identity.breaker import Breaker, Pair
+from streams.identity.changes import Held, IdentityFact, Linked, Moved, Refused, Unlinked
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
-from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
-from streams.identity.people import People
+from streams.identity.nodes import Evidence, base_of, contested_of, is_contested, kind_of, pair_of
+from streams.identity.people import People, Refusal
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
 
-
-class Pair(NamedTuple):
-    """A first sighting: `b` is the node that was linked, which may be a visit of the value that was seen."""
-
-    seq: int
-    a: str
-    b: str
-    evidence: Evidence
-    by_command: bool
+_NONE = Refusal("", 0, 0, "", "")
 
 
 class _Before(NamedTuple):
@@ -37,10 +30,11 @@ class _Before(NamedTuple):
     current: dict[str, str]
     linked: set[str]
     refused: dict[str, str]
+    held: set[str]
 
-    def is_news(self, fact: Linked | Refused) -> bool:
+    def is_news(self, fact: Linked | Refused | Held) -> bool:
         """Whether the pair was not linked before, or not refused for this reason; that of the cut is told apart."""
-        pair = pair_of(fact.a, fact.b)
+        pair = pair_of(fact.a, fact.b or "")
         if isinstance(fact, Linked):
             return pair not in self.linked
         return fact.reason not in (UNLINKED, self.refused.get(pair))
@@ -49,9 +43,10 @@ class _Before(NamedTuple):
 class Cutting:
     """Table `cuts` (pair → evidence): pairs that an operator unlinked, and that no event links again."""
 
-    def __init__(self, people: People, meetings: Meetings, tables: Tables) -> None:
+    def __init__(self, people: People, meetings: Meetings, breaker: Breaker, tables: Tables) -> None:
         self._people = people
         self._meetings = meetings
+        self._breaker = breaker
         self._cuts = tables.table("cuts")
 
     def cut(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
@@ -59,7 +54,7 @@ class Cutting:
         people = self._people
         before = people.nodes.get(a)
         self._cuts.put(pair_of(a, b), tuple(evidence))
-        self._decide_again((a, b), policy, evidence)
+        self.decide_again((a, b), policy, evidence)
         if before is not None and b in people.nodes:
             into = people.nodes[b][0]
             seq = people.next_seq()
@@ -69,29 +64,70 @@ class Cutting:
         """Takes a cut back, if there is one: what was seen of the pair counts again."""
         if pair_of(a, b) in self._cuts:
             self._cuts.drop(pair_of(a, b))
-            self._decide_again((a, b), policy, evidence)
+            self.decide_again((a, b), policy, evidence)
 
     def remove(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Takes a value out, with all that was seen of it."""
         gone = {node, *self._people.visits(node)}
-        self._decide_again(gone, policy, evidence, frozenset(gone))
+        self.decide_again(gone, policy, evidence, frozenset(gone))
+        self._breaker.forget(node)
         for each in sorted(gone):
             self._people.remove(each)
 
-    def _decide_again(
-        self, about: Iterable[str], policy: MergePolicy, evidence: Evidence, without: frozenset[str] = frozenset()
-    ) -> None:
+    def erase(self, one_id: str, policy: MergePolicy, evidence: Evidence) -> tuple[tuple[str, str], ...]:
+        """Takes a person out, with all that was seen of it; its nodes and the hashes that they had.
+
+        A value that others have shown too is theirs from now on, under a new hash.
+        """
         people = self._people
-        group = self._group(about)
-        pairs = self._pairs(group, policy, without)
+        gone = self._with_claims(frozenset(people.members(one_id)))
+        hashes = tuple((node, people.nodes[node][1]) for node in sorted(gone))
+        self.decide_again(gone, policy, evidence, erased=gone)
+        for table in (self._cuts, self._meetings.aliases):
+            for key in [key for key, value in table.items() if not gone.isdisjoint((*key.split("\x1e"), value))]:
+                table.drop(key)
+        self._breaker.strike(gone.difference(people.nodes))
+        return hashes
+
+    def _with_claims(self, nodes: frozenset[str]) -> frozenset[str]:
+        """These nodes, and those of contested values that nobody else claims."""
+        people = self._people
+        alone = [node for node in map(contested_of, nodes) if people.side(node) == [node] and node in people.nodes]
+        ends = {node: {end for pair in people.refusals(base_of(node)) for end in pair.split("\x1e")} for node in alone}
+        return nodes.union(node for node in alone if ends[node] <= nodes)
+
+    def decide_again(
+        self,
+        about: Collection[str],
+        policy: MergePolicy,
+        evidence: Evidence,
+        without: frozenset[str] = frozenset(),
+        erased: frozenset[str] = frozenset(),
+    ) -> None:
+        """Takes everyone whom these could have made different apart, and decides what was seen of them anew.
+
+        Of values that are left out (`without`) nothing was seen; events whose strongest id is `erased` never were.
+        """
+        people, fresh = self._people, len(self._breaker.fresh)
+        whole = self._group(about)
+        pairs = [pair for pair in self._pairs(whole, policy, without) if pair.a not in erased]
+        group = [node for node in whole if node not in erased]
         before = _Before(
             {node: people.nodes[node][0] for node in group},
             {node: people.current[node] for node in group if node in people.current},
             {pair_of(pair.a, pair.b) for pair in pairs if people.linked(pair.a, pair.b)},
             {pair: people.refused[pair][3] for node in group for pair in people.refusals(node)},
+            {
+                pair
+                for node in group
+                for pair in people.refusals(node)
+                if Refusal(*people.refused[pair]).held and erased.isdisjoint(pair.split("\x1e"))
+            },
         )
         told = len(people.facts)
-        people.scatter(group)
+        people.scatter(whole)
+        for node in sorted(erased):
+            people.erase(node, evidence.event_time_ms)
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
             self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
@@ -99,9 +135,10 @@ class Cutting:
         self._go_on(before, policy)
         replayed = people.facts[told:]
         del people.facts[told:]
+        del self._breaker.fresh[fresh:]
         self._tell(before, replayed, evidence)
 
-    def _group(self, about: Iterable[str]) -> list[str]:
+    def _group(self, about: Collection[str]) -> list[str]:
         """The nodes of all persons whom refusals or visits tie to these."""
         people, persons = self._people, set[str]()
         todo = [node for node in about if node in people.nodes]
@@ -109,15 +146,17 @@ class Cutting:
             one_id = people.nodes[todo.pop()][0]
             if one_id not in persons:
                 persons.add(one_id)
-                todo += (node for one in people.members(one_id) for node in self._tied(one) if node in people.nodes)
+                todo += (
+                    node for one in people.members(one_id) for node in self._tied(one, about) if node in people.nodes
+                )
         return sorted(node for one_id in persons for node in people.members(one_id))
 
-    def _tied(self, node: str) -> Iterable[str]:
+    def _tied(self, node: str, about: Collection[str]) -> Iterable[str]:
         base = base_of(node)
         yield base
         yield from self._people.visits(base)
         for pair in self._people.refusals(node):
-            yield from pair.split("\x1e")
+            yield from self._breaker.tied(pair, about)
 
     def _pairs(self, group: list[str], policy: MergePolicy, without: frozenset[str]) -> list[Pair]:
         """What was seen of them, in order; an operator's link that was cut counts no more."""
@@ -129,6 +168,8 @@ class Cutting:
                 event_id, at, seq, *_ = people.refused[pair]
                 a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
                 found.add(Pair(seq, a, b, Evidence(event_id, at), False))
+            if node in without or node in self._breaker.suspects:
+                found.update(self._breaker.beside(node, without))
         return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
 
     def _void(self, pair: Pair) -> bool:
@@ -137,17 +178,22 @@ class Cutting:
     def _is_cut(self, a: str, b: str) -> bool:
         return pair_of(base_of(a), base_of(b)) in self._cuts
 
+    def _apart(self, a: str, b: str) -> bool:
+        """Whether an operator or the breaker keeps the two values apart."""
+        return self._is_cut(a, b) or bool(self._breaker.why(base_of(a), base_of(b)))
+
     def _bring_home(self, group: Iterable[str], pairs: Iterable[Pair]) -> None:
         """Nodes of visits and contested values that are none any more: facts have them, so they belong to somebody."""
         people = self._people
         for seq, a, b, evidence, by_command in pairs:
-            if b != base_of(b) and not is_contested(b) and not people.linked(a, b) and not self._is_cut(a, b):
+            if b != base_of(b) and not is_contested(b) and not people.linked(a, b) and not self._apart(a, b):
                 if not people.together(a, b):
                     people.merge(a, b, evidence)
                 people.link(a, b, evidence, seq, by_command)
         for node in group:
             base = base_of(node)
-            if is_contested(node) and not people.contested(base) and not people.together(base, node):
+            free = base in people.nodes and not people.contested(base)
+            if is_contested(node) and free and not people.together(base, node):
                 people.merge(base, node, Evidence("", 0))
 
     def _go_on(self, before: _Before, policy: MergePolicy) -> None:
@@ -164,9 +210,12 @@ class Cutting:
         for node in sorted(before.persons.keys() | new):
             was, (one_id, node_id, *_) = before.persons.get(node, ""), people.nodes[node]
             if was != one_id:
-                facts.append(Moved(node, node_id, one_id, people.next_seq()))
+                facts.append(Moved(node, node_id, one_id, people.next_seq(), was))
                 if was:
                     facts.append(Unlinked(node, None, was, one_id, evidence, people.next_seq()))
         for fact in replayed:
-            if isinstance(fact, (Linked, Refused)) and before.is_news(fact):
+            if isinstance(fact, (Linked, Refused, Held)) and before.is_news(fact):
                 facts.append(fact._replace(one_id=people.nodes[fact.a][0], seq=people.next_seq()))
+        for pair in sorted(before.held):
+            if not Refusal(*people.refused.get(pair, _NONE)).held:
+                people.free(pair, "", evidence)

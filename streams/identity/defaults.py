@@ -62,6 +62,36 @@ kinds:
     values: weak
     hold: [10 per 7d, 200 ever]
 
+# The breaker. With how many other ids of one kind (for each issuer of it) a value may be seen, before it is suspected:
+# then all its links are held, also those that it made before, until an operator releases or rejects it.
+# seen_with: ids that are not weak; seen_on: devices and browsers
+seen_with:
+  uid: [15 ever, 8 per 1d]
+  unionid: [15 ever, 8 per 1d]
+  external_userid: [15 ever, 8 per 1d]
+  phone: [15 ever, 8 per 1d]
+  email: [15 ever, 8 per 1d]
+  member_card: [30 ever, 10 per 1d]
+  marketplace_id: [50 ever, 10 per 1d]
+  openid: [15 ever, 8 per 1d]
+  device_id: [30 ever, 12 per 1d]
+  cookie: [30 ever, 12 per 1d]
+seen_on:
+  uid: [1000 ever, 100 per 1d]
+  unionid: [1000 ever, 100 per 1d]
+  external_userid: [1000 ever, 100 per 1d]
+  phone: [1000 ever, 100 per 1d]
+  email: [1000 ever, 100 per 1d]
+  member_card: [1000 ever, 100 per 1d]
+  marketplace_id: [1000 ever, 100 per 1d]
+  openid: [1000 ever, 100 per 1d]
+  device_id: [200 ever, 50 per 1d]
+  cookie: [200 ever, 50 per 1d]
+
+# One link that would join two persons is held, where both have so many ids (weak ones not counted), or both bring
+# values of their own of so many exclusive kinds.
+bridge: {large: 12, rivals: 2}
+
 # Beside placeholders (zeros, -1, null, anonymous and the like) and test phones, which are always blocked.
 blocked: []
 """

@@ -8,13 +8,12 @@ weaker id is of the weakest kind, the last of them where there are several.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
 import networkx as nx
 
-from streams.identity.nodes import kind_of
 from streams.identity.people import Link
 
 _RANK_WEIGHT = 1e-6
@@ -35,12 +34,12 @@ class Chain(NamedTuple):
     weakest: Step | None
 
 
-def explain(links: Mapping[str, Iterable[Link]], a: str, b: str, ranks: Mapping[str, int]) -> Chain | None:
+def explain(links: Mapping[str, Iterable[Link]], a: str, b: str, rank: Callable[[str], int]) -> Chain | None:
     """The chain from `a` to `b` over these links (of each node, those to stronger ones); None where there is none.
 
-    `ranks`: 0 is the strongest kind.
+    `rank` of a node: 0 is of the strongest kind.
     """
-    graph = _graph(links, ranks)
+    graph = _graph(links, rank)
     if a not in graph or b not in graph:
         return None
     try:
@@ -48,18 +47,14 @@ def explain(links: Mapping[str, Iterable[Link]], a: str, b: str, ranks: Mapping[
     except nx.NetworkXNoPath:
         return None
     steps = tuple(Step(one, other, graph[one][other]["link"]) for one, other in pairwise(nodes))
-    return Chain(steps, max(steps, key=lambda step: _rank(step.a, step.b, ranks), default=None))
+    return Chain(steps, max(steps, key=lambda step: max(rank(step.a), rank(step.b)), default=None))
 
 
-def _graph(links: Mapping[str, Iterable[Link]], ranks: Mapping[str, int]) -> nx.Graph[str]:
+def _graph(links: Mapping[str, Iterable[Link]], rank: Callable[[str], int]) -> nx.Graph[str]:
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(sorted(links))
     found = sorted((Link(*link), node) for node in links for link in links[node])
     for link, node in sorted(found, key=lambda pair: pair[0].seq, reverse=True):
-        weight = 1 + _RANK_WEIGHT * _rank(link.to, node, ranks)
+        weight = 1 + _RANK_WEIGHT * max(rank(link.to), rank(node))
         graph.add_edge(link.to, node, link=link, weight=weight)  # the first evidence of a pair is told
     return graph
-
-
-def _rank(a: str, b: str, ranks: Mapping[str, int]) -> int:
-    return max(ranks[kind_of(a)], ranks[kind_of(b)])

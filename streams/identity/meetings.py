@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from streams.identity.breaker import REJECTED, Breaker
 from streams.identity.limits import over_limit
 from streams.identity.nodes import (
     SEPARATOR,
@@ -46,10 +47,11 @@ class Meetings:
     Tables `cuts`, the pairs that an operator unlinked, and `aliases`, from the hash of a phone to the phone.
     """
 
-    def __init__(self, people: People, tables: Tables) -> None:
+    def __init__(self, people: People, breaker: Breaker, tables: Tables) -> None:
         self._people = people
+        self._breaker = breaker
         self._cuts = tables.table("cuts")
-        self._aliases = tables.table("aliases")
+        self.aliases = tables.table("aliases")
 
     def alone(self, node: str, seen: Sighting) -> None:
         """An id was seen; if it is new it is a person of its own."""
@@ -69,16 +71,28 @@ class Meetings:
 
     def _decide(self, a: str, b: str, seen: Sighting) -> None:
         weak, people = seen.policy.weak, self._people
-        if kind_of(b) in weak and kind_of(a) not in weak and not people.contested(a):
+        suspected = "" if seen.by_command else self._breaker.why(a, b)
+        if suspected:
+            self._hold(a, b, suspected, seen)
+        elif kind_of(b) in weak and kind_of(a) not in weak and not people.contested(a):
             self._login(a, b, seen)
         elif seen.by_command:
             self._join(people.current.get(a, a), people.current.get(b, b), seen)
         elif not people.linked(a, b) and not self._refused(a, b, seen):
             why = self._objection(a, b, seen)
-            if why:
-                self._refuse(a, b, why, seen)
+            bridge = "" if why else self._breaker.bridges(a, b, seen.policy)
+            if why or bridge:
+                self._refuse(a, b, why or bridge, seen, held=not why)
             else:
                 self._join(a, b, seen)
+
+    def _hold(self, a: str, b: str, suspected: str, seen: Sighting) -> None:
+        """A pair of a suspected value: it waits for an operator's word, unless there was one about the pair."""
+        people, pair = self._people, pair_of(a, b)
+        if people.linked(a, b) or (pair not in people.refused and self._breaker.full(a, b)):
+            return
+        why = self._cut(a, b) or suspected
+        self._refuse(a, b, why, seen, held=why not in (UNLINKED, REJECTED))
 
     def _refused(self, a: str, b: str, seen: Sighting) -> bool:
         """Whether this policy refused it before; a newer one looks again."""
@@ -118,13 +132,14 @@ class Meetings:
 
     # What follows
 
-    def _refuse(self, a: str, b: str, why: str, seen: Sighting) -> None:
+    def _refuse(self, a: str, b: str, why: str, seen: Sighting, *, held: bool = False) -> None:
         people, policy = self._people, seen.policy
-        contested = why not in (CONTESTED, UNLINKED) and self._is_claim(a, b, policy)
+        contested = not held and why not in (CONTESTED, UNLINKED, REJECTED) and self._is_claim(a, b, policy)
         for node in (a, b):
             if node not in people.nodes:
                 people.found(node, seen.evidence.event_time_ms)
-        people.refuse(a, b, Refusal(*seen.evidence, seen.seq or 0, why, policy.label))
+        self._breaker.notice(a, b, seen.policy)
+        people.refuse(a, b, Refusal(*seen.evidence, seen.seq or 0, why, policy.label, held))
         if contested:
             self._contest(b, seen)
 
@@ -144,6 +159,7 @@ class Meetings:
 
     def _join(self, a: str, b: str, seen: Sighting) -> None:
         people, nodes, at = self._people, self._people.nodes, seen.evidence.event_time_ms
+        self._breaker.notice(a, b, seen.policy)
         if a not in nodes:
             people.place(a, nodes[b][0] if b in nodes else people.node_id(a), at)
         if b not in nodes:
@@ -151,6 +167,8 @@ class Meetings:
         if nodes[a][0] != nodes[b][0]:
             people.merge(a, b, seen.evidence)
         people.link(a, b, seen.evidence, seen.seq, seen.by_command)
+        if seen.by_command:
+            people.settle(pair_of(base_of(a), base_of(b)), seen.evidence)
 
     def _login(self, a: str, device: str, seen: Sighting) -> None:
         """A stronger id on a weak value: events under the value alone go to this person from now on."""
@@ -196,9 +214,10 @@ class Meetings:
         """From now on the hashes of these phones stand for the phones; whether that is news of any."""
         if not policy.hashed_phones:
             return False
-        named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self._aliases}
+        named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self.aliases}
         for hashed, node in named.items():
-            self._aliases.put(hashed, node)
+            self.aliases.put(hashed, node)
+            self._people.settled.forget(hashed)
         return bool(named)
 
     def meet_hashes(self, node: str, seen: Sighting) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from schemas.masking import keyed_hash
+
 SEPARATOR = "\x1f"
 _PARTS = 4
 _CONTESTED = SEPARATOR + "contested"
@@ -75,6 +77,11 @@ def contested_of(node: str) -> str:
 def is_contested(node: str) -> bool:
     """Whether it is the node of a contested value's events."""
     return node.endswith(_CONTESTED)
+
+
+def hash_of(node: str, salt: bytes, erased: int = 0) -> str:
+    """The hash under which facts have the node, after it was erased so many times."""
+    return keyed_hash(f"{node}\x1e{erased}" if erased else node, salt)
 
 
 def pair_of(a: str, b: str) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from schemas.masking import keyed_hash
-from streams.identity.changes import IdentityFact, Linked, Merged, Moved, Refused
-from streams.identity.nodes import Evidence, Node, base_of, is_contested, pair_of
+from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused
+from streams.identity.erased import Ledger
+from streams.identity.nodes import NOBODY, Evidence, Node, base_of, hash_of, is_contested, pair_of
 from streams.identity.settled import Settled
 from streams.journal.tables import Tables
 
@@ -29,13 +29,17 @@ class Link(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a pair is not linked, by which policy, and its evidence; `seq` 0: it has no number yet."""
+    """Why a pair is not linked, by which policy, and its evidence; `seq` 0: it has no number yet.
+
+    `held`: an operator may yet release it.
+    """
 
     event_id: str
     event_time_ms: int
     seq: int
     reason: str
     policy: str
+    held: bool = False
 
 
 class People:
@@ -48,6 +52,7 @@ class People:
         self.current = tables.table("current")
         self._persons = tables.table("persons")
         self._meta = tables.table("meta")
+        self.erased = Ledger(tables, salt)
         self._salt = salt
         self._seq: int = self._meta.get("identity_seq", 0)
         self._members: dict[str, list[str]] = {}
@@ -58,9 +63,12 @@ class People:
         self._restore()
 
     def _restore(self) -> None:
-        for node, row in self.nodes.items():
-            self.nodes[node] = Node(*row)
-            self._enlist(node, row[0])
+        same: dict[str, str] = {node: node for node in self.nodes}
+        for node, (one_id, *row) in self.nodes.items():
+            self.nodes[node] = Node(same.setdefault(one_id, one_id), *row)
+            self._enlist(node, self.nodes[node][0])
+        for node, links in self.links.items():
+            self.links[node] = tuple(Link(same.get(to, to), *rest) for to, *rest in links)
         for pair in self.refused:
             self._index(pair)
 
@@ -97,6 +105,16 @@ class People:
         """The refused pairs of this node."""
         return self._refusals.get(node, ())
 
+    def refusal_count(self, node: str) -> int:
+        """How many they are."""
+        return len(self._refusals.get(node, ()))
+
+    def met(self, a: str, b: str) -> bool:
+        """Whether the two were seen together before: linked, on a visit or refused."""
+        if pair_of(a, b) in self.refused or self.linked(a, b):
+            return True
+        return any(row[0] == a for visit in self.visits(b) for row in self.links.get(visit, ()))
+
     def linked(self, a: str, b: str) -> bool:
         """Whether there is a link between the two."""
         links = self.links
@@ -113,8 +131,8 @@ class People:
         return known is not None and other is not None and known[0] == other[0]
 
     def node_id(self, node: str) -> str:
-        """The node's hash."""
-        return keyed_hash(node, self._salt)
+        """The hash that this node has, or would get: another one after each time that it was erased."""
+        return hash_of(node, self._salt, self.erased.times(node))
 
     # Changes
 
@@ -144,7 +162,7 @@ class People:
             _, node_id, seq, seen_ms = self.nodes[node]
             self.nodes.put(node, Node(into, node_id, seq, seen_ms))
             self._members[into].append(node)
-            self.facts.append(Moved(node, node_id, into, self.next_seq()))
+            self.facts.append(Moved(node, node_id, into, self.next_seq(), gone))
         self._persons.drop(gone)
         self.facts.append(Merged(gone, into, a, b, evidence, self.next_seq()))
 
@@ -171,7 +189,26 @@ class People:
         self.refused.put(pair, why)
         self._index(pair)
         if before is None or before[3] != why.reason:
-            self.facts.append(Refused(a, b, self.nodes[a][0], why.reason, Evidence(*why[:2]), why.seq))
+            self.facts.append(self._refusal(a, b, why))
+
+    def _refusal(self, a: str, b: str, why: Refusal) -> Refused | Held:
+        (one_id, a_id, *_), b_id, evidence = self.nodes[a], self.nodes[b][1], Evidence(*why[:2])
+        if why.held:
+            return Held(a, b, a_id, b_id, one_id, why.reason, evidence, why.seq)
+        return Refused(a, b, one_id, why.reason, evidence, why.seq)
+
+    def settle(self, pair: str, evidence: Evidence) -> None:
+        """An operator linked the pair: it waits no more."""
+        row = self.refused.get(pair)
+        if row is not None and Refusal(*row).held:
+            self.refused.put(pair, Refusal(*row)._replace(held=False))
+            self.free(pair, "", evidence)
+
+    def free(self, pair: str, word: str, evidence: Evidence) -> None:
+        """Tells that a pair is held no more."""
+        a, b = pair.split("\x1e")
+        (one_id, a_id, *_), b_id = self.nodes.get(a, NOBODY), self.nodes.get(b, NOBODY)[1]
+        self.facts.append(Freed(a, b, a_id, b_id, one_id, word, evidence, self.next_seq()))
 
     def goes_to(self, node: str, current: str) -> None:
         """Events under this value alone go to that node from now on."""
@@ -194,6 +231,8 @@ class People:
             self.current.drop(node)
             for pair in self._refusals.pop(node, ()):
                 self.refused.drop(pair)
+                for end in pair.split("\x1e"):
+                    self._refusals.get(end, set()).discard(pair)
         self.settled.clear()
 
     def remove(self, node: str) -> None:
@@ -203,4 +242,12 @@ class People:
         self._persons.drop(one_id)
         del self._members[one_id]
         self._visits.pop(node, None)
-        self.facts.append(Moved(node, node_id, "", self.next_seq()))
+        self.facts.append(Moved(node, node_id, "", self.next_seq(), one_id))
+
+    def erase(self, node: str, time_ms: int) -> None:
+        """A node that is alone is gone, and what was seen of it up to this time is not to come back."""
+        self._members.pop(self.nodes[node][0], None)
+        self._persons.drop(self.nodes[node][0])
+        self.nodes.drop(node)
+        self._visits.get(base_of(node), set()).discard(node)
+        self.erased.add(node, time_ms)

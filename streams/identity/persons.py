@@ -12,15 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from streams.identity.changes import IdentityFact
+from schemas.records import BY_HASH
+from streams.identity.breaker import Breaker
+from streams.identity.changes import Erased, IdentityFact
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
 from streams.identity.nodes import NOBODY, Evidence, Node, base_of, kind_of, parts_of, tenant_of
 from streams.identity.people import People
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
+from streams.identity.quarantine import Quarantine
 from streams.journal.tables import Tables
 
+_NOT_HELD = "nothing that is held has this hash"
+_NO_VALUE = "the id stands for nobody"
 _NO_PAIR = "it names one id twice, or one that stands for nobody"
 
 
@@ -30,12 +35,15 @@ class Persons:
     def __init__(self, tables: Tables, salt: bytes, default: MergePolicy = DEFAULT) -> None:
         self._policies = Policies(tables, default)
         self._people = People(tables, salt)
-        self._meetings = Meetings(self._people, tables)
-        self._cutting = Cutting(self._people, self._meetings, tables)
+        self._breaker = Breaker(self._people, tables)
+        self._meetings = Meetings(self._people, self._breaker, tables)
+        self._cutting = Cutting(self._people, self._meetings, self._breaker, tables)
+        self._quarantine = Quarantine(self._people, self._meetings, self._breaker, self._cutting)
         self._aliases = tables.table("aliases")
         self._nodes = self._people.nodes
         self._current = self._people.current
         self._settled = self._people.settled
+        self.erased = self._people.erased
         self.facts: list[IdentityFact] = self._people.facts
 
     # Events
@@ -55,6 +63,16 @@ class Persons:
         usable = self._usable(nodes, policy)
         return self._meet(nodes, usable, Sighting(policy, evidence)) if usable else NOBODY
 
+    def unerased(self, nodes: Sequence[str], time_ms: int) -> Sequence[str] | None:
+        """An event's nodes less those that were erased after it happened; None where its strongest is such a one."""
+        struck = self.erased.struck(nodes, time_ms)
+        if not struck:
+            return nodes
+        usable = self._usable(nodes, self._policies.of(tenant_of(nodes[0])))
+        if usable and usable[0] in struck:
+            return None
+        return [node for node in nodes if node not in struck]
+
     def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
         """The ids that name somebody, the strongest first, phones in plain where they are known so."""
         aliases, known, ranks = self._aliases, self._nodes, policy.ranks
@@ -64,19 +82,28 @@ class Persons:
         return sorted({aliases.get(node, node) for node in good}, key=lambda node: (ranks[kind_of(node)], node))
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
-        strongest = usable[0]
-        if len(usable) == 1:
-            self._meetings.alone(strongest, seen)
-        for other in usable[1:]:
-            self._meetings.meet(strongest, other, seen)
+        trusted = self._breaker.trusted(usable)
+        if len(trusted) == 1:
+            self._meetings.alone(trusted[0], seen)
+        for at, strongest in enumerate(usable):
+            for other in usable[at + 1 :]:
+                self._meetings.meet(strongest, other, seen)
+            if strongest not in self._breaker.suspects:
+                self._breaker.note(usable[at:], seen.evidence)
+                break
+        if self._breaker.fresh:
+            self._quarantine.look(seen.policy, seen.evidence)
         goes_to = self._goes_to(usable, seen.policy)
         if len(nodes) > 1 or goes_to != nodes[0]:
             self._settled.remember(tuple(nodes), usable, goes_to)
         return self.node(goes_to)
 
     def _goes_to(self, usable: Sequence[str], policy: MergePolicy) -> str:
-        """The strongest id that is neither weak nor contested, else the contested, else the weak one's last login."""
-        current = self._current
+        """The strongest id that is neither weak nor contested, else the contested, else the weak one's last login.
+
+        Suspected ones do not count, unless there is no other.
+        """
+        current, usable = self._current, self._breaker.trusted(usable)
         if usable[0] not in current:
             return usable[0]
         firm = (node for node in usable if kind_of(node) not in policy.weak and node not in current)
@@ -91,7 +118,7 @@ class Persons:
         if not known:
             return ()
         first = self._goes_to(known, policy)
-        return first, *(node for node in known if node != base_of(first))
+        return first, *(node for node in self._breaker.trusted(known) if node != base_of(first))
 
     # Commands and policies
 
@@ -106,6 +133,7 @@ class Persons:
         self._cutting.lift(stronger, weaker, policy, evidence)
         self._settled.clear()
         self._meetings.meet(stronger, weaker, Sighting(policy, evidence, by_command=True))
+        self._quarantine.look(policy, evidence)
         return ""
 
     def unlink(self, tenant: str, a: str, b: str, evidence: Evidence) -> str:
@@ -116,6 +144,37 @@ class Persons:
             return _NO_PAIR
         self._cutting.cut(usable[0], usable[1], policy, evidence)
         return ""
+
+    def erase(self, tenant: str, a: str, evidence: Evidence) -> str:
+        """Takes the person that has this id out, if there is one, as if what was seen of it had never been."""
+        known = self._nodes.get(self._aliases.get(a, a))
+        if known is not None:
+            nodes = self._cutting.erase(known[0], self._policies.of(tenant), evidence)
+            seq = self._people.next_seq()
+            self.facts.append(Erased(tenant, known[0], kind_of(a), nodes, evidence, seq))
+        return ""
+
+    def release(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:
+        """Decides a held pair, or all pairs of a suspected value, as if nothing had been held; why not, if it can't."""
+        named = self._named(tenant, a, b)
+        return (
+            named if isinstance(named, str) else self._quarantine.release(*named, self._policies.of(tenant), evidence)
+        )
+
+    def reject(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:
+        """Cuts a held pair for good, or holds a value apart from everybody for good; why not, where it can't."""
+        named = self._named(tenant, a, b)
+        return named if isinstance(named, str) else self._quarantine.reject(*named, self._policies.of(tenant), evidence)
+
+    def _named(self, tenant: str, a: str, b: str | None) -> tuple[str, str | None] | str:
+        """The ids of a command, the stronger first; each may be given by its hash where it is held."""
+        given = [self._quarantine.node_of(node) for node in (a, b) if node is not None]
+        if any(kind_of(node) == BY_HASH for node in given):
+            return _NOT_HELD
+        usable = self._usable(given, self._policies.of(tenant))
+        if len(usable) < len(given):
+            return _NO_PAIR if b is not None else _NO_VALUE
+        return usable[0], usable[1] if b is not None else None
 
     def apply(self, tenant: str, text: str, evidence: Evidence) -> MergePolicy:
         """Puts a policy in force for what comes; values that it blocks leave their persons at once.
@@ -128,6 +187,7 @@ class Persons:
             of = tenant_of(node)
             if tenant in (of, EVERY_TENANT) and self._policies.of(of) is applied:
                 self._look_again(node, applied, evidence)
+        self._quarantine.look(applied, evidence)
         return applied
 
     def _look_again(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
@@ -144,6 +204,11 @@ class Persons:
         """The node as it is now; NOBODY if it is unknown."""
         known: Node = self._nodes.get(node, NOBODY)
         return known
+
+    def hash_of(self, node: str) -> str:
+        """The node's hash, under which facts have it."""
+        known = self._nodes.get(node)
+        return self._people.node_id(node) if known is None else str(known[1])
 
     def members(self, one_id: str) -> list[str]:
         """All nodes of a person, in alphabetical order; none for an unknown one."""
@@ -167,7 +232,8 @@ class Persons:
         if not one_id or self.node(b).one_id != one_id:
             return None
         links = {node: self._people.links.get(node, ()) for node in self.members(one_id)}
-        return explain(links, a, b, self._policies.of(tenant_of(a)).ranks)
+        ranks = self._policies.of(tenant_of(a)).ranks
+        return explain(links, a, b, lambda node: ranks[kind_of(node)])
 
     def take_facts(self) -> list[IdentityFact]:
         """What changed since the last call, in order."""

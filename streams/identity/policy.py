@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import yaml
 
@@ -18,22 +20,41 @@ from streams.journal.tables import Tables
 
 EVERY_TENANT = "*"
 _QUOTES = "'\"“”"
-_PLACEHOLDER = re.compile(
-    rf"^[{_QUOTES}]*(?:[0\-]*|-?1|null|none|nil|nan|undefined|unknown|anonymous|guest|invalid|test|true|false)[{_QUOTES}]*$",
-    re.IGNORECASE,
+_WORDS = (
+    "null|none|nil|nan|undefined|unknown|anonymous|guest|invalid|test|true|false"
+    r"|id|email|distinct_?id|not_authenticated|\[object object\]"
 )
+_PLACEHOLDER = re.compile(rf"^[{_QUOTES}]*(?:[0\-]*|-?1|{_WORDS})[{_QUOTES}]*$", re.IGNORECASE)
 _TEST_PHONE = re.compile(r"^\+86(?:1[3-9]0{9}|13800138000|13800000000|13912345678|12345678901)$")
 _HOME = "+86"
+NEVER = 1 << 62
+
+Lines = tuple[tuple[Limit, str], ...]
+"""Limits, each as refusals name it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KindPolicy:
     """What holds for one kind: its rank (0 is the strongest), and each line as refusals name it."""
 
     rank: int
     values: Values
     values_line: str
-    limits: tuple[tuple[Limit, str], ...]
+    limits: Lines
+    seen_with: Lines = ()
+    seen_on: Lines = ()
+
+    @cached_property
+    def suspicious_from(self) -> int:
+        """With fewer others than this no value of the kind can be suspected."""
+        return min((limit.values for limit, _ in (*self.seen_with, *self.seen_on)), default=NEVER) + 1
+
+
+class Bridge(NamedTuple):
+    """From which size, or from how many rival kinds, one link does not join two persons; 0: never. With its line."""
+
+    at_least: int
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +67,8 @@ class MergePolicy:
     ranks: Mapping[str, int]
     weak: frozenset[str]
     exclusive: frozenset[str]
+    large: Bridge
+    rivals: Bridge
     hashed_phones: tuple[Hashed, ...]
     _blocked: tuple[Callable[[str, str], bool], ...]
 
@@ -82,6 +105,8 @@ def compile_policy(text: str, default: MergePolicy | None = None) -> MergePolicy
         ranks={kind: kinds[kind].rank for kind in kinds},
         weak=weak,
         exclusive=frozenset(kind for kind in kinds if kinds[kind].values is Values.EXCLUSIVE),
+        large=_bridge(spec, node, "large", spec.bridge.large, default.large if default else None),
+        rivals=_bridge(spec, node, "rivals", spec.bridge.rivals, default.rivals if default else None),
         hashed_phones=spec.hashed_phones,
         _blocked=tuple(map(_test, spec.blocked)),
     )
@@ -100,7 +125,25 @@ def _kind(spec: PolicySpec, node: yaml.Node, kind: str, rank: int, default: Merg
             (limit, f"{label}:{line_of(node, 'kinds', kind, 'hold', at)} {kind}: {limit.text}")
             for at, limit in enumerate(said.hold)
         )
-    return KindPolicy(rank, values, values_line, limits)
+    seen_with, seen_on = (fallback.seen_with, fallback.seen_on) if fallback else ((), ())
+    if kind in spec.seen_with:
+        seen_with = _lines(spec.seen_with[kind], f"{label}:", (node, "seen_with", kind))
+    if kind in spec.seen_on:
+        seen_on = _lines(spec.seen_on[kind], f"{label}:", (node, "seen_on", kind))
+    return KindPolicy(rank, values, values_line, limits, seen_with, seen_on)
+
+
+def _lines(said: Sequence[Limit], label: str, place: tuple[yaml.Node, str, str]) -> Lines:
+    """The breaker's limits of a kind, each with its line."""
+    _, name, kind = place
+    words = f"{kind}: {name.replace('_', ' ')}"
+    return tuple((limit, f"{label}{line_of(*place, at)} {words} {limit.text}") for at, limit in enumerate(said))
+
+
+def _bridge(spec: PolicySpec, node: yaml.Node, name: str, said: int | None, fallback: Bridge | None) -> Bridge:
+    if said is None:
+        return fallback or Bridge(0, "")
+    return Bridge(said, f"{spec.policy}@{spec.version}:{line_of(node, 'bridge', name)} bridge: {name} {said}")
 
 
 def _assert_weak_last(spec: PolicySpec, weak: frozenset[str]) -> None:

@@ -88,6 +88,17 @@ class KindSpec(_Strict):
     hold: Limits | None = None
 
 
+class BridgeSpec(_Strict):
+    """When one link between two persons is too little to join them; 0 turns a part off.
+
+    `large`: both have at least so many ids, weak ones not counted. `rivals`: both bring values of their own of at least
+    so many exclusive kinds, each within its issuer.
+    """
+
+    large: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    rivals: Annotated[int, Field(ge=0, le=10_000)] | None = None
+
+
 class Blocked(_Strict):
     """Values that name nobody, of one kind or of all: listed ones (in any case and quotes), or all that match."""
 
@@ -107,13 +118,20 @@ class Hashed(_Strict):
 
 
 class PolicySpec(_Strict):
-    """One policy. `priority` lists every kind, the strongest first."""
+    """One policy. `priority` lists every kind, the strongest first.
+
+    `seen_with`, `seen_on`: with how many other ids of one kind and issuer a value may be seen before it is suspected;
+    `seen_on` counts weak ones, `seen_with` the others.
+    """
 
     policy: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
     version: Annotated[int, Field(ge=1)]
     description: str = ""
     priority: tuple[IdKind, ...] = ID_KINDS
     kinds: dict[IdKind, KindSpec] = {}
+    seen_with: dict[IdKind, Limits] = {}
+    seen_on: dict[IdKind, Limits] = {}
+    bridge: BridgeSpec = BridgeSpec()
     blocked: tuple[Blocked, ...] = ()
     hashed_phones: tuple[Hashed, ...] = ()
 

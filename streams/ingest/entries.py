@@ -6,12 +6,13 @@ Never: what it does (that is the engine's); a look into a rule set or a policy f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.codec import decode_one
-from schemas.records import Reason
+from schemas.records import BY_HASH, Reason
 from schemas.registry import Registry, UnknownSchema
 from streams.ingest.documents import mapping_fault, sources_fault
 from streams.ingest.identifiers import clean_one
@@ -24,9 +25,11 @@ Fields = dict[str, Any]
 
 COMMANDS: Final = ("link", "unlink", "erase", "release", "reject")
 PAIRED: Final = ("link", "unlink")
+HELD: Final = ("release", "reject")
 STATUSES: Final = ("accepted", "sent", "opened", "clicked", "redeemed", "failed", "unsubscribed")
 SOURCES_KIND: Final = "sources"
 DOCUMENTS: Final = ("rules", "policy", "delivery")
+_HASH: Final = re.compile(r"[0-9a-f]{32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,18 @@ def _with_clean_ids(record: Fields) -> Fields | str:
     """The command with its ids in the form in which the engine compares them."""
     cleaned = dict(record)
     for side in ("a", "b"):
-        if record[side] is not None:
+        if record[side] is not None and not _is_hash(record, side):
             one = clean_one(**record[side])
             if isinstance(one, str):
                 return f"{side} is no usable id: {one}"
             cleaned[side] = dict(zip(("kind", "scope", "value"), one, strict=True))
     return cleaned
+
+
+def _is_hash(record: Fields, side: str) -> bool:
+    """Whether the id is named by the hash of its node, as may be where something is released or rejected."""
+    given = record[side]
+    return record["kind"] in HELD and given["kind"] == BY_HASH and bool(_HASH.match(given["value"]))
 
 
 def _control(record: Fields, limits: Limits) -> Fields | str:

@@ -39,14 +39,18 @@ class Metric:
 
 LABELS = {
     "stage": "the stage that serves it: ingest, engine, sink",
-    "outcome": "accepted, duplicate, repeated, rejected",
+    "outcome": "accepted, duplicate, erased, repeated, rejected",
     "topic": "a Kafka topic",
     "partition": "a partition of it",
     "shard": "a journal partition; each tenant is in one",
-    "kind": "of a change: linked, merged, refused, held, unlinked, erased; of an id set aside: phone, openid and so on",
+    "kind": (
+        "of a change: linked, merged, refused, held, released, rejected, unlinked, erased; "
+        "of an id set aside: phone, openid and so on"
+    ),
     "reason": "an enumerated word, as in the record that it counts",
     "rule": "name of the rule",
     "channel": "how it is sent",
+    "step": "of a journey",
     "verdict": "sent, deferred, suppressed, revoked, converted",
     "status": "accepted, sent, opened, clicked, redeemed, failed, unsubscribed",
     "table": "a table of engine state, or of ClickHouse",
@@ -113,6 +117,7 @@ _IDENTITY = (
     Metric("siyu_identity_changes_total", "counter", "Links, merges, refusals and the like, by kind.", ("kind",)),
     Metric("siyu_ids_set_aside_total", "counter", "Ids of accepted events that name nobody.", ("kind", "reason")),
     Metric("siyu_persons", "gauge", "Persons known.", ("shard",)),
+    Metric("siyu_suspects", "gauge", "Values that are suspected or rejected: their links are held.", ("shard",)),
 )
 
 _ENGAGE = (
@@ -121,6 +126,13 @@ _ENGAGE = (
     Metric("siyu_decisions_total", "counter", "Decisions, also not to send.", ("rule", "verdict", "reason")),
     Metric("siyu_deliveries_total", "counter", "Receipts from downstream.", ("status",)),
     Metric("siyu_timers_pending", "gauge", "Timers that are not due yet.", ("shard",)),
+    Metric(
+        "siyu_waits_held",
+        "gauge",
+        "Waits whose time has passed on the furthest source, and that this source holds back.",
+        ("shard", "rule", "source"),
+    ),
+    Metric("siyu_journey_standing", "gauge", "Persons inside a journey, by step.", ("shard", "rule", "step")),
     Metric("siyu_controls_refused_total", "counter", "Commands and controls that the engine did not take.", ("shard",)),
 )
 

@@ -24,6 +24,11 @@ class Sent(NamedTuple):
     trigger_id: str
     match: str
 
+    @property
+    def decided_by(self) -> str:
+        """The rule as its match names it: of a journey the step and the version too."""
+        return self.match.split("\x1f", 2)[1]
+
 
 class Sends:
     """Table `sends`: node → its sends."""

@@ -35,3 +35,7 @@ class Traits:
         """The newest value of these nodes; None where there is none."""
         rows = ((self._rows.get(f"{node}\x1f{name}"), node) for node in nodes)
         return max((Told(row[0], row[1], node) for row, node in rows if row is not None), default=None)
+
+    def nodes(self, name: str) -> list[str]:
+        """All nodes of which this is known."""
+        return sorted(key.rpartition("\x1f")[0] for key in self._rows if key.endswith(f"\x1f{name}"))

@@ -5,15 +5,17 @@ In: rule texts from the journal. Out: compiled rules. Never: a file; a rule that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from schemas.records import SOURCES, TRIGGERS
 from streams.journal.clock import ALL, EVENT_TOPICS
 from streams.journal.tables import Tables
 from streams.rules.conditions import Condition, compile_condition
+from streams.rules.course import Course, compile_course
 from streams.rules.spec import InvalidRule, Rule, parse_rule
+from streams.rules.steps import Emit
 
 EVERY_TENANT = "*"
 
@@ -27,11 +29,22 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A rule ready to run: its clauses, and the group of sources that its clock waits for."""
+    """A rule ready to run: its clauses, and the group of sources that its clock waits for.
+
+    Of a journey also its `course`, whose rule it is (`owner`), and the rule of each step that sends (`emits`).
+    """
 
     rule: Rule
     clauses: tuple[Heard, ...]
     group: str
+    course: Course | None = None
+    owner: str = EVERY_TENANT
+    emits: Mapping[str, Compiled] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All groups of sources whose clocks it waits for."""
+        return (self.group,) if self.course is None else (self.group, self.course.group)
 
     def hears(self, event_type: str, event: Mapping[str, Any]) -> list[int]:
         """The numbers of the clauses that this event meets."""
@@ -62,8 +75,13 @@ def compile_rule(text: str, known: Known | None = USUAL) -> Compiled:
         raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
     if known is not None:
         _assert_known(rule, known)
-    topics = sorted({EVENT_TOPICS + source for source in (absence.waits_for if absence is not None else ())})
-    return Compiled(rule, tuple(_heard(rule)), ",".join(topics) or ALL)
+    group = _group(absence.waits_for if absence is not None else ())
+    course = compile_course(rule, _group(rule.journey.waits_for if rule.journey is not None else ()))
+    return Compiled(rule, tuple(_heard(rule)), group, course)
+
+
+def _group(sources: Iterable[str]) -> str:
+    return ",".join(sorted({EVENT_TOPICS + source for source in sources})) or ALL
 
 
 def _heard(rule: Rule) -> Iterator[Heard]:
@@ -76,22 +94,66 @@ def _heard(rule: Rule) -> Iterator[Heard]:
 
 
 def _assert_known(rule: Rule, known: Known) -> None:
-    waits_for = rule.when.absence.waits_for if rule.when.absence is not None else ()
-    if unknown := sorted(set(waits_for) - set(known.sources)):
-        there = ", ".join(known.sources)
-        raise InvalidRule(f"when.absence.waits_for: no source is named {unknown[0]}; there are {there}")
-    if rule.send.topic.removeprefix("triggers.") not in known.triggers:
-        there = ", ".join(f"triggers.{name}" for name in known.triggers)
-        raise InvalidRule(f"send.topic: there is no topic {rule.send.topic}; there are {there}")
+    for place, waits_for in _waited(rule):
+        if unknown := sorted(set(waits_for) - set(known.sources)):
+            there = ", ".join(known.sources)
+            raise InvalidRule(f"{place}.waits_for: no source is named {unknown[0]}; there are {there}")
+    for place, topic in _topics(rule):
+        if topic.removeprefix("triggers.") not in known.triggers:
+            there = ", ".join(f"triggers.{name}" for name in known.triggers)
+            raise InvalidRule(f"{place}: there is no topic {topic}; there are {there}")
+
+
+def _waited(rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if rule.when.absence is not None:
+        yield "when.absence", rule.when.absence.waits_for
+    if rule.journey is not None:
+        yield "journey", rule.journey.waits_for
+
+
+def _topics(rule: Rule) -> Iterator[tuple[str, str]]:
+    yield "send.topic", rule.send.topic
+    for at, step in enumerate(rule.journey.steps if rule.journey is not None else ()):
+        if step.emit is not None and step.emit.topic is not None:
+            yield f"journey.steps.{at}.emit.topic", step.emit.topic
+
+
+def _emits(compiled: Compiled, owner: str) -> dict[str, Compiled]:
+    """For each step that sends a rule of its own, named `journey/step/version/owner`: a version stays what it was."""
+    found = {}
+    for name, step in (compiled.course.steps if compiled.course is not None else {}).items():
+        if step.emit is not None:
+            rule = compiled.rule
+            of_step = {"rule": f"{rule.rule}/{name}/{rule.version}/{owner}", "send": _sends(rule, step.emit)}
+            found[name] = replace(compiled, rule=rule.model_copy(update=of_step), course=None, owner=owner)
+    return found
+
+
+def _sends(rule: Rule, emit: Emit) -> Any:
+    said = {name: value for name in type(emit).model_fields if (value := getattr(emit, name)) is not None}
+    if emit.channels is not None:
+        by_name = {channel.channel: channel for channel in rule.send.channels}
+        said["channels"] = tuple(by_name[name] for name in emit.channels)
+    return rule.send.model_copy(update=said)
 
 
 class Book:
-    """Rows `tenant␟rule` → text. A rule for tenant "*" is in force for every tenant that has none of that name."""
+    """Rows `tenant␟rule` → text. A rule for tenant "*" is in force for every tenant that has none of that name.
+
+    Table `editions`: owner␟journey␟version → text, of every version of a journey: whoever is inside may still need it.
+    """
 
     def __init__(self, tables: Tables, known: Known = USUAL) -> None:
         self._known = known
         self._rows = tables.table("rules")
-        self._rules: dict[str, Compiled] = {key: compile_rule(text, None) for key, text in self._rows.items()}
+        self._texts = tables.table("editions")
+        self._editions = {key: _owned(key, compile_rule(text, None)) for key, text in self._texts.items()}
+        self._rules: dict[str, Compiled] = {key: self._in_force(key, text) for key, text in self._rows.items()}
+
+    def _in_force(self, key: str, text: str) -> Compiled:
+        """The rule that was kept; a journey's is the one object that its edition is."""
+        compiled = _owned(key, compile_rule(text, None))
+        return compiled if compiled.course is None else self._editions[f"{key}\x1f{compiled.rule.version}"]
 
     def apply(self, tenant: str, text: str) -> Compiled:
         """Puts a rule in force, in place of the one of that name, unless that one has a higher version.
@@ -103,13 +165,36 @@ class Book:
         before = self._rules.get(key)
         if before is not None and before.rule.version > compiled.rule.version:
             raise InvalidRule(f"version: {before.rule.version} is in force, {compiled.rule.version} is older")
+        compiled = _owned(key, compiled)
+        if compiled.course is not None:
+            self._keep(f"{key}\x1f{compiled.rule.version}", text, compiled)
         self._rules[key] = compiled
         self._rows.put(key, text)
         return compiled
 
+    def _keep(self, key: str, text: str, compiled: Compiled) -> None:
+        if self._texts.get(key, text) != text:
+            raise InvalidRule(
+                f"version: there was another text as {compiled.rule.version}; a changed journey is a new one"
+            )
+        self._texts.put(key, text)
+        self._editions[key] = compiled
+
     def rule(self, tenant: str, name: str) -> Compiled | None:
-        """The rule of this name that is in force for the tenant."""
+        """The rule of this name that is in force for the tenant; of a journey's step that of its own version."""
+        if "/" in name:
+            journey, step, version, owner = name.split("/")
+            edition = self.edition(owner, journey, int(version))
+            return None if edition is None else edition.emits.get(step)
         return self._rules.get(f"{tenant}\x1f{name}") or self._rules.get(f"{EVERY_TENANT}\x1f{name}")
+
+    def edition(self, owner: str, name: str, version: int) -> Compiled | None:
+        """This version of a journey, in force or not."""
+        return self._editions.get(f"{owner}\x1f{name}\x1f{version}")
+
+    def editions(self, tenant: str) -> list[Compiled]:
+        """Every version of the tenant's journeys."""
+        return [one for _, one in sorted(self._editions.items()) if one.owner in (tenant, EVERY_TENANT)]
 
     def of(self, tenant: str) -> list[Compiled]:
         """The rules that are in force for the tenant, by name."""
@@ -122,7 +207,12 @@ class Book:
 
     def groups(self) -> set[str]:
         """The groups of sources whose clocks the rules wait for."""
-        return {compiled.group for compiled in self._rules.values()}
+        return {group for one in (*self._rules.values(), *self._editions.values()) for group in one.groups}
+
+
+def _owned(key: str, compiled: Compiled) -> Compiled:
+    owner = key.partition("\x1f")[0]
+    return replace(compiled, owner=owner, emits=_emits(compiled, owner))
 
 
 def _hears(compiled: Compiled, event_type: str) -> bool:

@@ -56,6 +56,7 @@ class Expected(Strict):
     reason: str | None = None
     at: Time | None = None
     due: Time | None = None
+    step: str | None = None
     channel: str | None = None
     recipient: str | None = None
 

@@ -6,16 +6,32 @@ Never: an evaluation (see `absence`, `sequence`, `windows`, `interval`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from streams.documents import Duration, EventType, EventTypes, Strict
+from streams.documents import TYPE, Duration, EventType, EventTypes, Strict
 
 Where = Annotated[str, Field(max_length=4_096)]
 Value = Annotated[
     str, Field(pattern=r"^(amount_fen|item_id|category|order_id|scene|channel|campaign|properties\.\w{1,64})$")
 ]
+_CLOCK = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
+
+
+def minute_of_day(value: Any) -> Any:
+    """The minute of the day of a time such as "09:00".
+
+    Raises ValueError for anything else.
+    """
+    match = _CLOCK.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('a time of day is HH:MM in quotes, such as "09:00"')
+    return int(match[1]) * 60 + int(match[2])
+
+
+Minute = Annotated[int, BeforeValidator(minute_of_day)]
 Clause = tuple[str, tuple[str, ...], str]
 """A part of a rule that hears events: its place below the kind, their types, the condition on them."""
 
@@ -102,6 +118,20 @@ class Distinct(Count):
     value: Value
 
 
+class Threshold(Strict):
+    """A value that these events report has come to at least so much."""
+
+    of: EventTypes
+    where: Where = "true"
+    value: Value
+    at_least: int
+
+    @property
+    def clauses(self) -> list[Clause]:
+        """What reports it."""
+        return [("", self.of, self.where)]
+
+
 class Interval(Strict):
     """`until` came after `since`, at least or at most so long after it."""
 
@@ -125,7 +155,22 @@ class Interval(Strict):
         return self
 
 
-Kind = Absence | Happened | Sequence | Count | Total | Distinct | Interval
+class DateOf(Strict):
+    """A day of each year that a trait of the person names, or so many days after it (before it, if negative), `at` this
+    time where they live. Who was born on 29 February has it on `leap` in other years."""
+
+    trait: Annotated[str, Field(pattern=TYPE)]
+    at: Minute
+    days: Annotated[int, Field(ge=-180, le=180)] = 0
+    leap: Literal["feb_28", "mar_01"] = "feb_28"
+
+    @property
+    def clauses(self) -> list[Clause]:
+        """None: what tells the trait stands in the delivery policy."""
+        return []
+
+
+Kind = Absence | Happened | Sequence | Count | Total | Distinct | Threshold | Interval | DateOf
 
 
 class When(Strict):
@@ -137,7 +182,9 @@ class When(Strict):
     count: Count | None = None
     sum: Total | None = None
     distinct: Distinct | None = None
+    threshold: Threshold | None = None
     interval: Interval | None = None
+    date: DateOf | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> When:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.records import ID_KINDS
 from streams.documents import (
@@ -24,6 +24,7 @@ from streams.documents import (
 )
 from streams.rules.examples import Example
 from streams.rules.kinds import When
+from streams.rules.steps import Journey, Topic, fault_in
 
 ALWAYS, ONCE = 0, -1
 """What `re_entry` is in milliseconds where it is no duration."""
@@ -31,12 +32,6 @@ ALWAYS, ONCE = 0, -1
 
 class InvalidRule(InvalidDocument):
     """The rule text can't be taken; the message says where and why."""
-
-
-def _not_taken(topic: str) -> str:
-    if topic == "triggers.revoked":
-        raise ValueError("triggers.revoked carries revocations, which have another schema")
-    return topic
 
 
 def _re_entry(value: Any) -> Any:
@@ -59,7 +54,7 @@ class Channel(Strict):
 class Send(Strict):
     """Where a match goes, over which channels, with what, and when it does not go."""
 
-    topic: Annotated[str, AfterValidator(_not_taken), Field(pattern=r"^triggers\.[a-z][a-z0-9_]*$")]
+    topic: Topic
     expires_after: Duration
     channels: tuple[Channel, ...] = Field(min_length=1)
     content: dict[str, str] = Field(default_factory=dict)
@@ -81,8 +76,21 @@ class Rule(Strict):
     priority: Annotated[int, Field(ge=0, le=1_000)] = 100
     when: When
     send: Send
+    journey: Journey | None = None
+    """What a match leads through, in place of one message; `send` is then what holds for all of its messages."""
     examples: tuple[Example, ...] = ()
     """What it does, by example: `siyu rules test` runs them."""
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Rule:
+        if self.journey is None:
+            return self
+        if fault := fault_in(self.journey, tuple(channel.channel for channel in self.send.channels)):
+            raise ValueError(fault)
+        entering = self.when.event.of if self.when.event is not None else ()
+        if both := sorted(set(entering) & set(self.send.exit_on)):
+            raise ValueError(f"send.exit_on: {both[0]} can't both begin the journey and end it")
+        return self
 
 
 def parse_rule(text: str) -> Rule:

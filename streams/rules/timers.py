@@ -38,6 +38,10 @@ class Timers:
         heappush(self._heaps.setdefault(group, []), (due_ms, priority, key))
         self.next_ms = min(self.next_ms, due_ms - (group == NOW))
 
+    def drop(self, key: str) -> None:
+        """Takes the key's timer back."""
+        self._rows.drop(key)
+
     def __contains__(self, key: object) -> bool:
         return key in self._rows
 
@@ -45,22 +49,33 @@ class Timers:
         return min((heap[0][0] - (group == NOW) for group, heap in self._heaps.items() if heap), default=_NEVER)
 
     def due(self, clock: Clock) -> Iterator[str]:
-        """Takes out the keys that are due, in the order (due, priority, key), until nothing is."""
-        while True:
-            step = {item for group in self._heaps for item in self._pop(group, _passed(clock, group))}
-            if not step:
-                self.next_ms = self._next()
-                return
-            for due, priority, key, group in sorted(step):
-                if self._rows.get(key) == (due, priority, group):
-                    self._rows.drop(key)
-                    yield key
+        """Takes out the keys that are due, in the order (due, priority, key), until nothing is.
 
-    def _pop(self, group: str, clock_ms: int) -> Iterator[tuple[int, int, str, str]]:
-        """Takes what is due off the heap; a timer that was set anew stands there more than once."""
-        heap = self._heaps[group]
-        while heap and heap[0][0] < clock_ms:
-            yield *heappop(heap), group
+        What is set meanwhile takes its place in that order: so it doesn't matter how far the clock went in one step.
+        """
+        while (group := self._first(clock)) is not None:
+            due, priority, key = heappop(self._heaps[group])
+            if self._rows.get(key) == (due, priority, group):  # one that was set anew stands there more than once
+                self._rows.drop(key)
+                yield key
+        self.next_ms = self._next()
+
+    def _first(self, clock: Clock) -> str | None:
+        """The group whose first timer is due before all others; None where none is due."""
+        heads = ((heap[0], group) for group, heap in self._heaps.items() if heap)
+        return min(((head, group) for head, group in heads if head[0] < _passed(clock, group)), default=(None, None))[1]
+
+    def before(self, group: str, time_ms: int) -> Iterator[tuple[int, str]]:
+        """Due time and key of the group's timers that are due before this time, in no order; looks at no others."""
+        heap = self._heaps.get(group, [])
+        ahead = [0]
+        while ahead:
+            at = ahead.pop()
+            if at < len(heap) and heap[at][0] < time_ms:
+                due, priority, key = heap[at]
+                if self._rows.get(key) == (due, priority, group):
+                    yield due, key
+                ahead += (2 * at + 1, 2 * at + 2)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -21,8 +21,10 @@ from streams.isolate import Isolating
 from streams.journal.frame import Frame, decode_frame
 from streams.journal.tables import Tables
 from streams.poison import Poisoned
+from streams.rules.held import held
 from streams.settings import Settings
 from streams.topics import CHANGELOG, JOURNAL, RAW
+from streams.worker.alarm import alarm
 from streams.worker.clients import consumer_config
 from streams.worker.config import engine_config
 from streams.worker.lane import Abandoned, Item
@@ -48,8 +50,11 @@ _OF_SHARD = (
     "siyu_state_bytes",
     "siyu_progress_timestamp_seconds",
     "siyu_persons",
+    "siyu_suspects",
     "siyu_clock_held_seconds",
+    "siyu_journey_standing",
     "siyu_sources_silent",
+    "siyu_waits_held",
     "siyu_restore_records",
     "siyu_restore_records_expected",
     "siyu_snapshot_timestamp_seconds",
@@ -168,13 +173,15 @@ class Fold:
         changelog = self._output.commit(outputs, Commit(journal, changes, self._here.journal))
         self._store.commit(changes, Position(journal, changelog))
         if self._snapshots is not None:
+            if any("identity_erased" in output.resolved.tables for output in outputs):
+                self._snapshots.anew()
             self._snapshots.committed(self._engine.tables, Position(journal, changelog), len(changes))
         self._measure(frames, outputs, folded - started, time.perf_counter() - folded)
 
     def _measure(self, frames: list[Frame], outputs: list[Outputs], fold_s: float, commit_s: float) -> None:
         telemetry = self._telemetry
         counts: Counter[str] = sum((output.counts for output in outputs), Counter())
-        for outcome in ("accepted", "duplicate", "repeated"):
+        for outcome in ("accepted", "duplicate", "erased", "repeated"):
             telemetry.count("siyu_events_total", counts[outcome], outcome=outcome)
         telemetry.observe("siyu_batch_events", counts.total())
         telemetry.observe("siyu_batch_seconds", fold_s)
@@ -194,6 +201,7 @@ class Fold:
         for table, rows in engine.tables.sizes().items():
             telemetry.set("siyu_state_entries", rows, shard=shard, table=table)
         telemetry.set("siyu_persons", len(engine.tables.table("persons")), shard=shard)
+        telemetry.set("siyu_suspects", len(engine.tables.table("suspects")), shard=shard)
         telemetry.set("siyu_progress_timestamp_seconds", progress_ms / 1000, shard=shard)
         telemetry.set("siyu_lag_seconds", time.time() - progress_ms / 1000, topic=JOURNAL, partition=shard)
         if time.monotonic() - self._measured_s > _MEASURE_EVERY_S:
@@ -204,6 +212,8 @@ class Fold:
         assert self._store is not None
         telemetry, shard = self._telemetry, self._shard
         telemetry.set("siyu_state_bytes", self._store.size(), shard=shard)
+        for (rule, step), persons in engine.engage.standing().items():
+            telemetry.set("siyu_journey_standing", persons, shard=shard, rule=rule, step=step)
         progress = engine.clock.progress()
         telemetry.set("siyu_sources_silent", sum(not at_ms for at_ms in progress.values()), shard=shard)
         for group, members in engine.clock.groups().items():
@@ -211,6 +221,9 @@ class Fold:
                 held_s = (engine.clock.now - progress[source]) / 1000 if progress[source] else 0
                 labels = {"group": group, "source": source.removeprefix(RAW)}
                 telemetry.set("siyu_clock_held_seconds", held_s, shard=shard, **labels)
+        telemetry.forget("siyu_waits_held", shard=shard)
+        for (rule, source), number in held(engine.engage.timers, engine.clock).items():
+            telemetry.set("siyu_waits_held", number, shard=shard, rule=rule, source=source.removeprefix(RAW))
 
     def stop(self) -> None:
         """Gives up opening and catching up; a commit ends by itself, within the broker's time limit."""
@@ -235,6 +248,8 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
         fields = record.record
         if record.subject == "identity_change":
             telemetry.count("siyu_identity_changes_total", kind=fields["kind"])
+            if fields["kind"] == "held" and fields["b"] is None:
+                log.warning("%s", alarm(fields))
         elif record.subject == "trigger":
             telemetry.count("siyu_triggers_total", rule=fields["rule"], channel=fields["channel"])
             late_s = (fields["fired_time"] - fields["due_time"]) / 1000

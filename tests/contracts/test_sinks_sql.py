@@ -154,36 +154,63 @@ def test_a_moment_is_kept_in_milliseconds_and_shown_in_utc_seconds(database: Dat
     assert found == ((1_718_012_580_999, "2024-06-10 09:43:00"),)
 
 
-def test_a_merge_restates_the_past_and_an_unlink_does_it_again(database: Database) -> None:
-    def mapped(node: str, one_id: str, seq: int) -> tuple[str, pa.RecordBatch]:
-        row = {"tenant": "t", "node": node, "kind": "openid", "value": node, "one_id": one_id, "seq": seq}
-        return "identity_map", rows_of("identity_map", row)
+Rows = tuple[str, pa.RecordBatch]
 
+
+def mapped(node: str, one_id: str, seq: int, was: str = "") -> list[Rows]:
+    """What the engine writes of a node that belongs to this person now."""
+    row = {"tenant": "t", "node": node, "kind": "openid", "value": node, "one_id": one_id, "seq": seq}
+    moved = {"tenant": "t", "node": node, "was": was, "one_id": one_id, "seq": seq}
+    moves = [("identity_moves", rows_of("identity_moves", moved))] if was else []
+    return [("identity_map", rows_of("identity_map", row)), *moves]
+
+
+def test_a_merge_restates_the_past_and_an_unlink_does_it_again(database: Database) -> None:
     def known() -> dict[str, str]:
         return dict(database.query("SELECT event_id, one_id FROM siyu.events_now").rows)
 
     seen = {"tenant": "t", "event_time_ms": START_MS}
     nodes = [("e1", "a", "A"), ("e2", "b", "B"), ("e3", "episode", "E"), ("e4", "", "")]
     events = [{**seen, "event_id": event, "node": node, "one_id": one} for event, node, one in nodes]
-    history = [("events", rows_of("events", *events)), mapped("a", "A", 1), mapped("b", "B", 2)]
+    history = [("events", rows_of("events", *events)), *mapped("a", "A", 1), *mapped("b", "B", 2)]
     write(database, *history)
     assert known() == {"e1": "A", "e2": "B", "e3": "E", "e4": ""}
-    history.append(mapped("b", "A", 3))
+    history += mapped("b", "A", 3, "B")
     write(database, *history)
     assert known() == {"e1": "A", "e2": "A", "e3": "E", "e4": ""}
     assert rows(database, "SELECT * FROM siyu.persons") == [
         {"tenant": "t", "one_id": "A", "ids": 2, "kinds": ["openid"]}
     ]
-    history.append(mapped("b", "B", 4))
+    history += mapped("b", "B", 4, "A")
     write(database, *history)
     assert known() == {"e1": "A", "e2": "B", "e3": "E", "e4": ""}
     assert dict(database.query("SELECT event_id, one_id FROM siyu.events").rows)["e2"] == "B"
 
 
-def test_an_erased_node_is_nobody_today(database: Database) -> None:
+@pytest.mark.parametrize("facts", ["events", "triggers", "decisions"])
+def test_facts_answer_by_today_by_default_and_as_reported_on_request(database: Database, facts: str) -> None:
+    """Node b is reported under B, merged into A, reported under A, and cut off again."""
+    key = "order_id" if facts == "events" else "business_key"
+    written = [rows_of(facts, {"tenant": "t", "node": "b", "one_id": one, key: one}) for one in "BA"]
+    merged = [*mapped("b", "B", 1), (facts, written[0]), *mapped("b", "A", 2, "B"), (facts, written[1])]
+    asked = f"SELECT {key}, one_id_then, one_id FROM siyu.{facts}_now ORDER BY {key}"
+    write(database, *merged)
+    assert database.query(asked).rows == (("A", "A", "A"), ("B", "B", "A"))
+    write(database, *merged, *mapped("b", "C", 3, "A"))
+    assert database.query(asked).rows == (("A", "A", "C"), ("B", "B", "C"))
+
+
+def test_orders_and_paths_are_told_as_of_today_and_as_of_then(database: Database) -> None:
+    event = {"tenant": "t", "event_id": "e", "order_id": "o1", "event_type": "order_paid", "node": "b", "one_id": "B"}
+    write(database, ("events", rows_of("events", event)), *mapped("b", "B", 1), *mapped("b", "A", 2, "B"))
+    for view, now, then in (("orders", "A", "B"), ("customer_path", "A", "B")):
+        assert database.query(f"SELECT one_id FROM siyu.{view}").rows == ((now,),)
+        assert database.query(f"SELECT one_id FROM siyu.{view}_then").rows == ((then,),)
+
+
+def test_a_node_of_a_blocked_value_is_nobody_today(database: Database) -> None:
     event = {"tenant": "t", "event_id": "e1", "node": "a", "one_id": "A"}
-    gone = {"tenant": "t", "node": "a", "one_id": "", "seq": 9}
-    write(database, ("events", rows_of("events", event)), ("identity_map", rows_of("identity_map", gone)))
+    write(database, ("events", rows_of("events", event)), *mapped("a", "A", 1), *mapped("a", "", 9, "A"))
     assert database.query("SELECT one_id, one_id_then FROM siyu.events_now").rows == (("", "A"),)
     assert database.query("SELECT count() FROM siyu.customer_path").rows == ((0,),)
 
@@ -198,6 +225,44 @@ def test_one_customers_path_is_in_time_order_across_touchpoints(database: Databa
     write(database, ("events", rows_of("events", *events)))
     sql = "SELECT event_type FROM siyu.customer_path WHERE tenant = 't' AND one_id = 'A' ORDER BY event_time_ms"
     assert database.query(sql).rows == (("follow",), ("product_view",), ("order_paid",))
+
+
+def test_where_a_journey_stands_is_its_last_move_and_whose_it_is_today(database: Database) -> None:
+    mapped = [{"tenant": "t", "node": "b", "one_id": one_id, "seq": seq} for seq, one_id in enumerate("BA")]
+    moves = [
+        {
+            "tenant": "t",
+            "rule": "gift",
+            "rule_version": 1,
+            "run": run,
+            "node": node,
+            "one_id": node.upper(),
+            "step": step,
+        }
+        | {"why": why, "entered_ms": START_MS, "since_ms": START_MS + seq, "moved_ms": START_MS + seq, "seq": seq}
+        for seq, (run, node, step, why) in enumerate(
+            (
+                ("r1", "a", "settle", "entered"),
+                ("r2", "b", "settle", "entered"),
+                ("r3", "c", "settle", "entered"),
+                ("r1", "a", "claim", "waited"),
+                ("r3", "c", "", "exited"),
+            )
+        )
+    ]
+    write(
+        database,
+        ("identity_map", rows_of("identity_map", *mapped)),
+        ("journey_moves", rows_of("journey_moves", *moves)),
+    )
+    standing = database.query(
+        "SELECT run, one_id, step, why FROM siyu.journey_now WHERE tenant = 't' ORDER BY run"
+    ).rows
+    assert standing == (("r1", "A", "claim", "waited"), ("r2", "A", "settle", "entered"), ("r3", "C", "", "exited"))
+    counted = database.query(
+        "SELECT step, persons, first_since_ms - %(s)s FROM siyu.journey_steps", {"s": START_MS}
+    ).rows
+    assert sorted(counted) == [("claim", 1, 3), ("settle", 1, 1)]
 
 
 def test_touchpoint_minute_counts_every_event_once(database: Database) -> None:
@@ -226,3 +291,16 @@ def test_an_order_is_one_row_whoever_paid(database: Database) -> None:
     (order,) = rows(database, "SELECT * FROM siyu.orders")
     assert (order["one_id"], order["amount_fen"], order["refunded_fen"]) == ("A", 9900, 500)
     assert (order["submitted_ms"], order["paid_ms"], order["cancelled_ms"]) == (START_MS, START_MS + 300_000, 0)
+
+
+def test_what_is_held_is_what_the_last_word_of_each_pair_says(database: Database) -> None:
+    said = [("p", "", "held", 1), ("p", "q", "held", 2), ("p", "r", "held", 3), ("p", "r", "ended", 4)]
+    said += [("x", "y", "held", 5), ("x", "y", "released", 6), ("x", "y", "held", 7)]
+    texts = {name: "" for name in TABLES["identity_holds"].names if name not in ("event_time_ms", "seq")}
+    rows = [
+        {**texts, "tenant": "t", "node_a": a, "node_b": b, "word": word, "event_time_ms": START_MS, "seq": seq}
+        for a, b, word, seq in said
+    ]
+    write(database, ("identity_holds", pa.RecordBatch.from_pylist(rows, schema=TABLES["identity_holds"])))
+    found = database.query("SELECT node_a, node_b, seq FROM siyu.identity_held ORDER BY seq").rows
+    assert found == (("p", "", 1), ("p", "q", 2), ("x", "y", 7))

@@ -107,7 +107,8 @@ def test_shards_do_not_see_each_other(sink: Sink) -> None:
 def test_a_writer_that_dies_at_any_call_leaves_nothing_lost_and_nothing_twice(sink: Sink, how: How) -> None:
     writer(sink, UNDISTURBED).write(frames(3, 5, shard=UNDISTURBED))
     expected = facts(sink, UNDISTURBED)
-    for call in count(1):
+    first, step = (1, 1) if isinstance(sink, MemorySink) else (list(How).index(how) + 1, 3)
+    for call in count(first, step):
         given, place = frames(3, 5, shard=call), of_its_own(sink)
         if not cut_off(place, given, call, how):
             break

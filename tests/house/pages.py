@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 
-_UNTRACKED = re.compile(r"\.git|\.venv|build|__pycache__|\.\w+_cache|\.hypothesis|.*\.egg-info")
+_UNTRACKED = re.compile(r"\.git|\.venv|build|node_modules|__pycache__|\.\w+_cache|\.hypothesis|.*\.egg-info")
 _CODE = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -19,8 +19,21 @@ from streams.ingest.validate import Limits
 from streams.observe.catalogue import METRICS, document
 from streams.rules.conditions import FIELDS
 from streams.rules.examples import Example, Expected, Given
-from streams.rules.kinds import Absence, Count, Distinct, Happened, Interval, Sequence, Step, Total, When
+from streams.rules.kinds import (
+    Absence,
+    Count,
+    DateOf,
+    Distinct,
+    Happened,
+    Interval,
+    Sequence,
+    Step,
+    Threshold,
+    Total,
+    When,
+)
 from streams.rules.spec import Channel, Rule, Send
+from streams.rules.steps import Emit, Journey, JourneyStep, MostEntries, Share, WaitFor, Way
 from streams.settings import Settings
 from tests.house.pages import DOCS, README, ROOT, code, pages, rows
 
@@ -36,9 +49,18 @@ MODELS: dict[str, type[BaseModel]] = {
     "when.count.": Count,
     "when.sum.": Total,
     "when.distinct.": Distinct,
+    "when.threshold.": Threshold,
     "when.interval.": Interval,
+    "when.date.": DateOf,
     "send.": Send,
     "send.channels.": Channel,
+    "journey.": Journey,
+    "journey.steps.": JourneyStep,
+    "journey.steps.wait_for.": WaitFor,
+    "journey.steps.branch.": Way,
+    "journey.steps.split.": Share,
+    "journey.steps.emit.": Emit,
+    "journey.most_entries.": MostEntries,
     "examples.": Example,
     "examples.given.": Given,
     "examples.expect.": Expected,

@@ -22,6 +22,7 @@ WHO = (IDS[:1], IDS[:1], IDS[1:2], IDS[1:2], IDS[2:], (IDS[0], IDS[2]), (IDS[1],
 RULES = (
     Asked("count", "count", ("a",), 3, 5 * SECOND),
     Asked("distinct", "distinct", ("a", "b"), 2, 4 * SECOND),
+    Asked("high", "threshold", ("b", "c"), 4, 0),
     Asked("interval", "interval", ("a", "b"), 2 * SECOND, 5 * SECOND),
     Asked("sequence", "sequence", ("a", "b"), 0, 4 * SECOND),
     Asked("sum", "sum", ("b", "c"), 10, 6 * SECOND),
@@ -52,6 +53,8 @@ def _text(rule: Asked) -> str:
         since, until = rule.types
         bounds = {"at_least": _seconds(rule.at_least), "at_most": _seconds(rule.within)}
         when = {"since": since, "until": until} | bounds
+    elif rule.kind == "threshold":
+        when = {"of": [*rule.types], "at_least": rule.at_least, "value": "amount_fen"}
     elif rule.kind != "count":
         when["value"] = {"sum": "amount_fen", "distinct": "item_id"}[rule.kind]
     send = {"topic": "triggers.coupon", "expires_after": "1d", "channels": [{"channel": "sms", "to": "phone"}]}

@@ -1,10 +1,10 @@
 """The stories of semantics.md, told to the engine: a journal of events and progress, and what is to come of it.
 
 A line of a journal is an event (`at` received, `time` happened), progress of all sources or `of` one, a `receipt` on
-the `attempt` to send for an order or other `cause`, a `policy` or a `rule` from then on, a `link` or `unlink`, or a new
-set of `sources`. `merging` is the merge policy, the usual one if none is given. Sources under `lagging` are read by a
-worker of their own. Every line is a frame. Times are of one day, or ISO with a zone. A story's rules are the shipped
-one with changes by path; null takes a field away.
+the `attempt` to send for an order or other `cause` (`of_step` of a journey), a `policy` or a `rule` from then on, a
+`link` or `unlink`, or a new set of `sources`. `merging` is the merge policy, the usual one if none is given. Sources
+under `lagging` are read by a worker of their own. Every line is a frame. Times are of one day, or ISO with a zone. A
+story's rules are the shipped one with changes by path; null takes a field away.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _command(line: dict[str, Any], named: str) -> Said:
 
 def _receipt(line: dict[str, Any]) -> Said:
     attempt = line.get("attempt", 0)
-    step = f"fallback-{attempt}" if attempt else ""
+    step = "/".join([*([line["of_step"]] if "of_step" in line else []), *([f"fallback-{attempt}"] if attempt else [])])
     cause = "\x1f".join(("t1", line.get("of_rule", "unpaid-order-coupon"), step, line.get("order") or line["cause"]))
     trigger_id = blake2b(cause.encode(), digest_size=16).hexdigest()
     record = {"tenant": line.get("tenant", "t1"), "trigger_id": trigger_id, "status": line["receipt"], "detail": ""}

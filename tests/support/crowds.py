@@ -6,6 +6,7 @@ In: choices by Hypothesis. Out: lines that the oracle reads. Never: orders or ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from hypothesis import strategies as st
@@ -46,7 +47,17 @@ def policies(draw: st.DrawFn) -> MergePolicyText:
     values = [("device_id", "weak"), ("cookie", "weak"), ("member_card", draw(sharing)), ("email", draw(sharing))]
     hold = [(kind, *limit) for kind in KINDS for limit in draw(st.sampled_from(_LIMITS))]
     shop = draw(st.sampled_from((SHOP, "")))
-    return MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
+    policy = MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
+    return replace(policy, large=draw(st.sampled_from((0, 0, 2, 3))), rivals=draw(st.sampled_from((0, 0, 1, 2))))
+
+
+@st.composite
+def breakers(draw: st.DrawFn) -> MergePolicyText:
+    """A policy that suspects values which are seen with a second or third other."""
+    limits = {name: draw(st.sampled_from((1, 1, 2, 9))) for name in ("seen_with", "seen_on")}
+    within = draw(st.sampled_from((0, 0, 3 * SECOND)))
+    seen = {name: tuple((kind, most, within) for kind in KINDS) for name, most in limits.items()}
+    return replace(draw(policies()), seen_with=seen["seen_with"], seen_on=seen["seen_on"])
 
 
 def ruled(policy: MergePolicyText, at: int = BASE) -> Ruled:
@@ -63,14 +74,21 @@ def seen(number: int, ids: Sequence[Id], shift: int = 0) -> Event:
 
 
 @st.composite
+def pairs_only(draw: st.DrawFn) -> tuple[Item, ...]:
+    """Events of at most two ids, without commands."""
+    return tuple(line for line in draw(crowds(commands=())) if isinstance(line, Event) and len(line.ids) < 3)
+
+
+@st.composite
 def crowds(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 14) -> tuple[Item, ...]:
     """Events, and among them commands of these kinds."""
     lines: list[Item] = []
     for number in range(draw(st.integers(0, most))):
         if commands and draw(st.sampled_from((False, False, False, True))):
-            pair = draw(st.lists(st.sampled_from(IDS[:-1]), min_size=2, max_size=2, unique=True))
             kind = draw(st.sampled_from(commands))
-            lines.append(Commanded(BASE + number * SECOND, read_by(CONTROL), "t1", (pair[0], pair[1]), kind))
+            fewest = 1 if kind in ("release", "reject") else 2
+            ids = draw(st.lists(st.sampled_from(IDS[:-1]), min_size=fewest, max_size=2, unique=True))
+            lines.append(Commanded(BASE + number * SECOND, read_by(CONTROL), "t1", tuple(ids), kind))
         else:
             lines.append(seen(number, draw(st.sampled_from(_SEEN)), draw(st.sampled_from((0, 0, 0, -3, 1)))))
     return tuple(lines)

@@ -131,6 +131,9 @@ def merge_policy_text(policy: MergePolicyText) -> str:
         for kind in KINDS
     }
     document: dict[str, Any] = {"policy": policy.name, "version": policy.version, "kinds": kinds}
+    document["bridge"] = {"large": policy.large, "rivals": policy.rivals}
+    for name, limits in (("seen_with", policy.seen_with), ("seen_on", policy.seen_on)):
+        document[name] = {kind: [policy.limit(most, ms) for of, most, ms in limits if of == kind] for kind in KINDS}
     if policy.blocked:
         document["blocked"] = [{"values": list(policy.blocked)}]
     if policy.shop:
@@ -139,7 +142,8 @@ def merge_policy_text(policy: MergePolicyText) -> str:
 
 
 def _command(line: Commanded) -> dict[str, Any]:
-    a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
+    a, *others = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in line.ids)
+    b = others[0] if others else None
     command = {"tenant": line.tenant, "kind": line.kind, "a": a, "b": b, "time": line.received}
     return command | ({"command_id": line.id} if line.id else {})
 

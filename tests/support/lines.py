@@ -70,7 +70,7 @@ class PolicyText:
 
 @dataclass(frozen=True)
 class MergePolicyText:
-    """A merge policy as far as the oracle needs it: `hold` is (kind, values, within ms; 0: ever)."""
+    """A merge policy as far as the oracle needs it: limits are (kind, values, within ms; 0: ever)."""
 
     name: str
     version: int = 1
@@ -79,6 +79,10 @@ class MergePolicyText:
     blocked: tuple[str, ...] = ()
     shop: str = ""
     salt: str = ""
+    seen_with: tuple[tuple[str, int, int], ...] = ()
+    seen_on: tuple[tuple[str, int, int], ...] = ()
+    large: int = 0
+    rivals: int = 0
 
     def of(self, kind: str) -> str:
         """exclusive, shareable or weak."""
@@ -153,10 +157,10 @@ class Reported(Item):
 
 @dataclass(frozen=True)
 class Commanded(Item):
-    """An operator linked two ids, or unlinked them."""
+    """An operator linked two ids, or unlinked them; released or rejected what is held of one value or of two."""
 
     tenant: str
-    ids: tuple[Id, Id]
+    ids: tuple[Id, ...]
     kind: str = "link"
     id: str = ""
 

@@ -121,15 +121,40 @@ class Oracle:
     def people(self, at: int) -> People:
         """Everyone after this position, by all that was said up to there."""
         if at not in self._people:
-            people = People(self._salt, frozenset(self.cut(at)))
-            for position, line in enumerate(self.lines[: at + 1]):
-                if isinstance(line, Event) and position in self._accepted_at:
-                    policy = self.policy(position, line.tenant)
-                    people.sight(people.usable(line.tenant, line.ids, policy), line.time, policy)
-                if isinstance(line, Commanded) and line.kind == "link":
-                    self._link(people, position, at, line)
-            self._people[at] = people
+            self._people[at] = self._with(at, self.suspects(at))
         return self._people[at]
+
+    def _with(self, at: int, suspects: Iterable[Node]) -> People:
+        """Everyone after this position, had these values been blocked from the start."""
+        people = People(self._salt, frozenset(self.cut(at)), frozenset(suspects))
+        for position, line in enumerate(self.lines[: at + 1]):
+            if isinstance(line, Event) and position in self._accepted_at:
+                policy = self.policy(position, line.tenant)
+                people.sight(people.usable(line.tenant, line.ids, policy), line.time, policy)
+            if isinstance(line, Commanded) and line.kind == "link":
+                self._link(people, position, at, line)
+        return people
+
+    def suspects(self, at: int) -> list[Node]:
+        """The values that were found out up to this position, in that order: once found, found for good."""
+        found: list[Node] = []
+        before = People(self._salt)
+        for position, line in enumerate(self.lines[: at + 1]):
+            if isinstance(line, (Event, Commanded)) and self._has_limits(position, line.tenant):
+                after = self._with(position, found)
+                todo = _news(before, after)
+                while todo:
+                    node, policy = todo.pop(0), self.policy(position, line.tenant)
+                    if node not in found and after.suspicious(node, policy):
+                        found += [node, *(one for one in after.hashes_of(node, policy) if one not in found)]
+                        before, after = after, self._with(position, found)
+                        todo += _news(before, after)
+                before = after
+        return found
+
+    def _has_limits(self, at: int, tenant: str) -> bool:
+        policy = self.policy(at, tenant)
+        return bool(policy.seen_with or policy.seen_on)
 
     def _link(self, people: People, at: int, upto: int, line: Commanded) -> None:
         policy = self.policy(at, line.tenant)
@@ -181,6 +206,12 @@ class Oracle:
         applied = [line for line in self.lines[: at + 1] if isinstance(line, Applied) and line.rule.name == name]
         own = _newest(line.rule for line in applied if line.tenant == tenant)
         return own or _newest(line.rule for line in applied if line.tenant == "*")
+
+
+def _news(before: People, after: People) -> list[Node]:
+    """The values of pairs that are new, or are known from earlier on, the weaker of each pair first."""
+    pairs = [pair for pair, met in after.met.items() if before.met.get(pair) != met]
+    return [node for pair in pairs for node in after.met[pair][1::-1]]
 
 
 @dataclass(frozen=True)

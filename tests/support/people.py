@@ -31,6 +31,8 @@ USUAL = MergePolicyText(
         *(("device_id", 5, 7 * 86_400_000), ("device_id", 50, 0)),
         *(("cookie", 10, 7 * 86_400_000), ("cookie", 200, 0)),
     ),
+    large=12,
+    rivals=2,
 )
 
 Node = tuple[str, ...]
@@ -44,10 +46,17 @@ def hashed(phone: str, policy: MergePolicyText) -> str:
 
 @dataclass
 class People:
-    """Everyone after some sightings; `cut` are the pairs that count as never seen."""
+    """Everyone after some sightings; `cut` are the pairs that count as never seen, `suspects` values as if blocked.
+
+    `met`: each pair with its stronger id and the time of its first sighting. `held`: refused pairs that may yet be
+    released.
+    """
 
     salt: bytes
     cut: frozenset[frozenset[Node]] = frozenset()
+    suspects: frozenset[Node] = frozenset()
+    met: dict[frozenset[Node], tuple[Node, Node, int]] = field(default_factory=dict)
+    held: set[frozenset[Node]] = field(default_factory=set)
     graph: nx.Graph[Node] = field(default_factory=nx.Graph)
     seen: dict[Node, int] = field(default_factory=dict)
     current: dict[Node, Node] = field(default_factory=dict)
@@ -78,6 +87,7 @@ class People:
 
     def goes_to(self, nodes: Sequence[Node], policy: MergePolicyText) -> Node | None:
         """The node that an event with these ids belongs to."""
+        nodes = [node for node in nodes if node not in self.suspects] or nodes
         weak = [node for node in nodes if policy.of(node[1]) == "weak"]
         contested = [node for node in nodes if node in self.contested]
         strong = [node for node in nodes if node not in weak and node not in contested]
@@ -92,10 +102,13 @@ class People:
         fresh = [node for node in nodes if node not in self.graph]
         for node in fresh:
             self._add(node, time)
-        for other in nodes[1:]:
-            self._meet(nodes[0], other, time, policy, by_command)
-            self._meet_hash([n for n in (nodes[0], other) if n in fresh], time, policy)
-            fresh = [node for node in fresh if node not in (nodes[0], other)]
+        for at, first in enumerate(nodes):
+            for other in nodes[at + 1 :]:
+                self._meet(first, other, time, policy, by_command)
+                self._meet_hash([n for n in (first, other) if n in fresh], time, policy)
+                fresh = [node for node in fresh if node not in (first, other)]
+            if first not in self.suspects or by_command:
+                break
         self._meet_hash(fresh, time, policy)
 
     def _meet_hash(self, fresh: Iterable[Node], time: int, policy: MergePolicyText) -> None:
@@ -104,23 +117,39 @@ class People:
             if policy.shop and node[1:3] == ("phone", "") and other in self.graph:
                 self._meet(node, other, time, policy, False)
 
+    def hashes_of(self, node: Node, policy: MergePolicyText) -> list[Node]:
+        """The hash of a plain phone, if it was seen."""
+        other = (node[0], "phone", policy.shop, hashed(node[3], policy))
+        return [other] if policy.shop and node[1:3] == ("phone", "") and other in self.graph else []
+
     def _add(self, node: Node, time: int) -> None:
         self.graph.add_node(node)
         self.seen[node] = time
 
     def _meet(self, a: Node, b: Node, time: int, policy: MergePolicyText, by_command: bool) -> None:
-        weak = [policy.of(node[1]) == "weak" for node in (a, b)]
+        weak, pair = [policy.of(node[1]) == "weak" for node in (a, b)], frozenset((a, b))
+        self.met.setdefault(pair, (a, b, time))
+        if by_command:
+            self.held.discard(pair)
+        elif {a, b} & self.suspects:
+            if not self.graph.has_edge(a, b):
+                self.refused.setdefault(pair, "unlinked" if pair in self.cut else "suspected")
+                self.held |= {pair} - self.cut
+            return
         if weak == [False, True] and a not in self.contested:
             self._login(a, b, time, policy, by_command)
         elif by_command:
             self.graph.add_edge(self.current.get(a, a), self.current.get(b, b))
         else:
             why = self._objection(a, b, policy)
-            if not why:
+            bridge = "" if why else self._bridge(a, b, policy)
+            if not why and not bridge:
                 self.graph.add_edge(a, b)
                 return
-            pair = frozenset((a, b))
-            if self._under.get(pair) != policy and why not in ("unlinked", "contested"):
+            if bridge:
+                why = bridge
+                self.held.add(pair)
+            elif self._under.get(pair) != policy and why not in ("unlinked", "contested"):
                 self._claim(a, b, time, policy)
             self.refused.setdefault(pair, why)
             self._under[pair] = policy
@@ -138,6 +167,34 @@ class People:
         if odd and (shared or (policy.knows(ours) and policy.knows(theirs))):
             return f"{odd[0][1]}: {policy.of(odd[0][1])}"
         return self._too_many(ours, theirs, policy)
+
+    def _bridge(self, a: Node, b: Node, policy: MergePolicyText) -> str:
+        """Two persons who are too large, or who contradict each other too often, to be joined by one link."""
+        ours, theirs = self.person(a), self.person(b)
+        if b in ours:
+            return ""
+        sizes = [len({node[:4] for node in side if policy.of(node[1]) != "weak"}) for side in (ours, theirs)]
+        if policy.large and min(sizes) >= policy.large:
+            return f"bridge: large {policy.large}"
+        rivals = 0
+        for kind, scope in {node[1:3] for node in ours} & {node[1:3] for node in theirs}:
+            values = [{node[3] for node in side if node[1:3] == (kind, scope)} for side in (ours, theirs)]
+            rivals += policy.of(kind) == "exclusive" and bool(values[0] - values[1]) and bool(values[1] - values[0])
+        return f"bridge: rivals {policy.rivals}" if policy.rivals and rivals >= policy.rivals else ""
+
+    def suspicious(self, node: Node, policy: MergePolicyText) -> bool:
+        """Whether it was seen with more others of one kind and issuer than the policy allows."""
+        times: dict[tuple[str, str], list[int]] = {}
+        for pair, (_, _, time) in self.met.items():
+            if node in pair and not pair & self.suspects and pair not in self.cut:
+                other = next(iter(pair - {node}))
+                times.setdefault((other[1], other[2]), []).append(time)
+        for (kind, _), seen in times.items():
+            for of, most, within in policy.seen_on if policy.of(kind) == "weak" else policy.seen_with:
+                near = max(sum(0 <= other - at < within for other in seen) for at in seen) if within else len(seen)
+                if of == node[1] and near > most:
+                    return True
+        return False
 
     def _too_many(self, ours: set[Node], theirs: set[Node], policy: MergePolicyText) -> str:
         groups = sorted({node[1:3] for node in ours} & {node[1:3] for node in theirs})

@@ -72,7 +72,7 @@ class Search:
 
     def _first(self, rule: Asked, theirs: list[Ev], person: set[str]) -> tuple[Ev, int, list[Ev], int] | None:
         marks = [time for name, of, time in self.marked if name == rule.name and of in person]
-        ways = {"sequence": _sequence, "interval": _interval}
+        ways = {"sequence": _sequence, "interval": _interval, "threshold": _threshold}
         return ways.get(rule.kind, _crossing)(rule, theirs, marks)
 
 
@@ -109,6 +109,24 @@ def _interval(rule: Asked, theirs: list[Ev], marks: list[int]) -> tuple[Ev, int,
         fits = rule.at_least <= _time(end) - nearest <= rule.within
         if fits and not earlier and nearest not in marks:
             return begin, _time(end), [begin, end], nearest
+    return None
+
+
+def _threshold(rule: Asked, theirs: list[Ev], marks: list[int]) -> tuple[Ev, int, list[Ev], int] | None:
+    def high(time: int) -> bool:
+        told = [one for one in theirs if _time(one) <= time]
+        last = max(told, key=lambda one: (_time(one), one.id), default=None)
+        return last is not None and (last.fen or 0) >= rule.at_least
+
+    for one in theirs:
+        start = _time(one)
+        if high(start) and not high(start - 1):
+            last = max((each for each in theirs if _time(each) == start), key=lambda each: each.id)
+            end = min(
+                (_time(each) for each in theirs if _time(each) > start and not high(_time(each))), default=start * 2
+            )
+            if not any(start <= mark < end for mark in marks):
+                return last, start, [last], start
     return None
 
 

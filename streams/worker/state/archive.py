@@ -24,7 +24,7 @@ from streams.worker.state.origin import Origin
 from streams.worker.state.snapshot import Header, UnusableSnapshot, read, verify
 from streams.worker.state.store import Part
 
-_KEPT = 2
+KEPT = 2
 _NAME = re.compile(r"(?P<changelog>\d{20})-(?P<of>[^./]+)(?P<unfinished>\.\w+\.part)?")
 
 
@@ -101,10 +101,10 @@ class Archive:
         """Removes all but the newest two of this changelog, and what was never finished before; answers those two."""
         kept = self.kept()
         given_up = [one for one in self._files(unfinished=True) if kept and one.changelog < kept[0].changelog]
-        for old in [*kept[_KEPT:], *given_up]:
+        for old in [*kept[KEPT:], *given_up]:
             with suppress(FileNotFoundError):
                 self._fs.rm_file(old.path)
-        return kept[:_KEPT]
+        return kept[:KEPT]
 
     def _sync(self, file: Any) -> None:
         if isinstance(self._fs, LocalFileSystem):

@@ -21,7 +21,7 @@ from streams.journal.tables import Tables
 from streams.settings import Snapshots as Schedule
 from streams.worker.clients import BrokerUnavailable
 from streams.worker.lane import Abandoned
-from streams.worker.state.archive import Archive
+from streams.worker.state.archive import KEPT, Archive
 from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.store import Part, Position
 from streams.worker.telemetry import Telemetry
@@ -46,6 +46,8 @@ class Snapshots:
         self._telemetry = telemetry
         self._prune = prune
         self._rows = 0
+        self._wanted = 0
+        self._pause_ms = 0.0
         self._due_ms = self._next_ms()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,6 +62,10 @@ class Snapshots:
             log.warning("shard %d: the newest snapshot can't be read: %s", self._shard, error)
         return 0.0
 
+    def anew(self) -> None:
+        """Somebody was erased: as many snapshots as are kept are taken at the next commits, so that none has them."""
+        self._wanted = KEPT
+
     def committed(self, tables: Tables, position: Position, changed: int) -> None:
         """Takes a snapshot if one is due. `tables` stand at `position`, and differ in `changed` rows from before."""
         self._rows += changed
@@ -68,15 +74,18 @@ class Snapshots:
             now_ms = int(time.time() * 1000)
             header = Header(self._shard, position, self._archive.here, sum(len(part.keys) for part in rows), now_ms)
             self._rows, self._due_ms = 0, now_ms + self._schedule.every_s * 1000
+            wanted, self._wanted = bool(self._wanted), max(0, self._wanted - 1)
             name = f"snapshot-{self._shard}"
-            self._thread = threading.Thread(target=self._take, args=(header, rows), name=name, daemon=True)
+            self._thread = threading.Thread(target=self._take, args=(header, rows, wanted), name=name, daemon=True)
             self._thread.start()
 
     def _is_due(self, tables: Tables) -> bool:
+        if self._wanted and time.time() * 1000 >= self._pause_ms:
+            return True
         enough = max(self._schedule.every_rows, sum(tables.sizes().values()))
         return self._rows >= enough or time.time() * 1000 >= self._due_ms
 
-    def _take(self, header: Header, rows: Iterable[Part]) -> None:
+    def _take(self, header: Header, rows: Iterable[Part], wanted: bool) -> None:
         """In a thread of its own."""
         try:
             with self._turn():
@@ -88,7 +97,8 @@ class Snapshots:
         except Exception as error:  # whatever the place's driver raises
             log.warning("shard %d: no snapshot could be kept: %s", self._shard, error)
             self._telemetry.count("siyu_snapshot_failures_total", shard=self._shard)
-            self._due_ms = time.time() * 1000 + _AGAIN_AFTER_S * 1000
+            self._due_ms = self._pause_ms = time.time() * 1000 + _AGAIN_AFTER_S * 1000
+            self._wanted = min(KEPT, self._wanted + wanted)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -310,3 +310,57 @@ def test_the_story_crosses_the_touchpoints_in_its_order_and_times() -> None:
     minutes = [(at_ms - path[0][2]) // 60_000 for _, _, at_ms in path]
     assert minutes == [0, 2, 14, 40, 162, 800, 831]
     assert path[0][2] == SPEC.start_ms + 103 * 60_000
+
+
+# Hostile sharing
+
+HOSTILE = TrafficSpec(people=400, events_per_person=25, seed=11, tills=1, recycled=0.5)
+
+
+@cache
+def hostile() -> Traffic:
+    return plan(HOSTILE)
+
+
+def _shown_together() -> dict[tuple[str, Id], set[Id]]:
+    """The ids with which each id stands on sound events."""
+    found: dict[tuple[str, Id], set[Id]] = defaultdict(set)
+    for sent in hostile():
+        if sent.event is not None and not reason_to_refuse(sent, sent.event):
+            ids = {identity_of(one) for one in sent.event["identities"] if one["value"] not in ("12345", "1380013")}
+            for one in ids:
+                found[sent.event["tenant"], one] |= ids - {one}
+    return found
+
+
+def identity_of(one: dict[str, Any]) -> Id:
+    value = one["value"]
+    if one["kind"] == "phone" and sum(char.isdigit() for char in value) > 10:
+        value = "+86" + "".join(char for char in value if char.isdigit())[-11:]
+    return (one["kind"], one["scope"] or "", value)
+
+
+def test_a_tills_phone_stands_with_many_customers_and_is_nobodys() -> None:
+    owned = {(tenant, one) for tenant, people in hostile().truth.persons.items() for ids in people for one in ids}
+    shown = {key: others for key, others in _shown_together().items() if key[1][0] == "phone" and key not in owned}
+    cards = {key: sum(other[0] == "member_card" for other in others) for key, others in shown.items()}
+    assert sum(count > 15 for count in cards.values()) >= 1
+
+
+def test_a_recycled_phone_is_shown_by_another_after_its_owner_gave_it_back() -> None:
+    owner = {
+        (t, one): at for t, people in hostile().truth.persons.items() for at, ids in enumerate(people) for one in ids
+    }
+    openids = {key: {o for o in others if o[0] == "openid"} for key, others in _shown_together().items()}
+    owners = [
+        {owner[tenant, one] for one in ids if (tenant, one) in owner}
+        for (tenant, (kind, _, _)), ids in openids.items()
+        if kind == "phone"
+    ]
+    assert sum(len(each) == 2 for each in owners) >= 3
+
+
+def test_sharing_joins_what_evidence_keeps_apart() -> None:
+    truth = hostile().truth
+    assert max(len(group) for groups in truth.sharing.values() for group in groups) > 50
+    assert max(len(group) for groups in truth.evidence.values() for group in groups) < 25

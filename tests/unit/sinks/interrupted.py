@@ -46,6 +46,9 @@ class Interrupted:
     def last(self, table: str, by: str, where: Where) -> dict[str, Any] | None:
         return self._step(lambda: self._inner.last(table, by, where))
 
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        return self._step(lambda: self._inner.tally(table, column, where))
+
     def remove(self, table: str, where: Where) -> None:
         self._step(lambda: self._inner.remove(table, where))
 

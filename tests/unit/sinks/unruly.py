@@ -208,6 +208,9 @@ class _Handle:
         found: dict[str, Any] | None = self._owner.ask(lambda: self._server.rows.last(table, by, where))
         return found
 
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        return dict(self._owner.ask(lambda: self._server.rows.tally(table, column, where)))
+
     def remove(self, table: str, where: Where) -> None:
         self._owner.ask(lambda: self._server.send("", self._server.removing(table, where)))
 

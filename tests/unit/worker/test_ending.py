@@ -39,6 +39,7 @@ time.sleep(600)
 ENDS_OTHERS = """
 import sys, subprocess, signal
 from streams.worker.stack import _end
+signal.signal(signal.SIGINT, signal.default_int_handler)
 deaf = [subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE) for _ in range(2)]
 for one in deaf:
     one.stdout.readline()

@@ -116,6 +116,20 @@ def test_or_after_as_many_as_there_are_rows_where_that_is_more(archive: Archive,
         assert shard.kept() == [1010, 10]
 
 
+def test_after_an_erasure_both_kept_snapshots_are_taken_anew(archive: Archive, cuts: list[int]) -> None:
+    """Whatever is due otherwise; and the changelog is cut off below the older one of the two."""
+    with _shard(archive, Schedule(every_rows=1_000_000, every_s=1_000_000, prune=True), cuts.append) as shard:
+        for _ in range(4):
+            shard.commit(_row(1))
+        assert shard.kept() == [10]
+        shard.snapshots.anew()
+        for _ in range(4):
+            shard.commit(_row(2))
+            shard.settle()
+        assert shard.kept() == [60, 50]
+        assert cuts[-1] == 50
+
+
 def test_a_snapshot_holds_the_rows_of_its_commit_and_none_of_a_later_one(archive: Archive, cuts: list[int]) -> None:
     with _shard(_Held(archive), OFTEN, cuts.append) as shard:
         shard.commit(_row(1), _row(2))

@@ -1,0 +1,125 @@
+"""`siyu identity show` and `explain`: who a person is, and why two ids are one person, from the database.
+
+In: a one_id or ids. Out: tables or JSON lines; a drawing. Never: the broker; a change; a phone in full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from sinks.sink import Answer
+from streams.cli.drawing import drawn
+from streams.cli.failure import Failure, Misuse
+from streams.cli.identity import identity_of
+from streams.cli.person import Ask, Person, as_records, change_record, moment, node_of, person_of, read_person, today
+from streams.cli.query import answer_of
+from streams.cli.tables import print_json, print_records
+from streams.identity.explain import Chain, Step
+from streams.settings import Settings
+
+_ONE_ID = re.compile(r"[0-9a-f]{32}")
+_IDS = ("id", "first_seen", "last_seen", "events", "touchpoints")
+_CHANGES = ("time", "what", "a", "b", "event_id", "reason")
+
+
+def tenant_of(arguments: argparse.Namespace, settings: Settings) -> str:
+    """The tenant that is named, else the only one that there is."""
+    tenants = settings.tenants
+    if arguments.tenant is None and len(tenants) != 1:
+        raise Misuse("--tenant is needed: the settings name several tenants, or none")
+    tenant = arguments.tenant if arguments.tenant is not None else tenants[0]
+    if tenant not in tenants:
+        raise Failure(f"tenant {tenant} is not among the tenants of the settings")
+    return str(tenant)
+
+
+def asking(settings: Settings) -> Ask:
+    """A way to ask the database of these settings."""
+
+    def ask(sql: str) -> Answer:
+        return answer_of(sql, settings)
+
+    return ask
+
+
+def found(text: str, arguments: argparse.Namespace, settings: Settings) -> tuple[Person, str]:
+    """The person of a one_id or id, and the node of the id, "" for a one_id. Raises Failure."""
+    ask, tenant = asking(settings), tenant_of(arguments, settings)
+    if _ONE_ID.fullmatch(text):
+        return read_person(ask, tenant, today(ask, tenant, text)), ""
+    node = node_of(ask, tenant, identity_of(text), settings.salt.get_secret_value().encode())
+    return read_person(ask, tenant, person_of(ask, tenant, node)), node
+
+
+def show(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Prints one person; draws them too with --svg."""
+    person, _ = found(arguments.id, arguments, settings)
+    records = as_records(person)
+    if arguments.json:
+        for record in records:
+            print_json(record)
+    else:
+        _print(person, records)
+    if arguments.svg is not None:
+        arguments.svg.write_text(drawn(person), encoding="utf-8")
+    return 0
+
+
+def _print(person: Person, records: list[dict[str, Any]]) -> None:
+    print(f"person {person.one_id} of {person.tenant}: {len(person.ids)} ids, {len(person.links)} links\n")
+    ids = ({**one, "touchpoints": ", ".join(one["touchpoints"])} for one in records if one["what"] == "id")
+    print_records(ids, _IDS, as_json=False)
+    links = [one for one in records if one["what"] == "linked"]
+    if links:
+        print("\nlinks, each with the event that showed it")
+        print_records(links, ("time", "a", "b", "event_id", "touchpoint"), as_json=False)
+    others = [one for one in records if one["what"] not in ("person", "id", "linked")]
+    if others:
+        print("\nwhat else became known")
+        print_records(others, _CHANGES, as_json=False)
+
+
+def explain(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Prints why two ids are one person, or what is known of the two where they are not."""
+    person, a = found(arguments.a, arguments, settings)
+    other, b = found(arguments.b, arguments, settings)
+    if not a or not b:
+        raise Misuse("explain takes two ids, each written kind:value")
+    if person.one_id != other.one_id:
+        _print_apart(person, other, as_json=arguments.json)
+        return 0
+    chain = person.chain(a, b)
+    if chain is None:
+        raise Failure("no link in the database holds the two together")
+    _print_chain(person, chain, as_json=arguments.json)
+    return 0
+
+
+def _print_apart(person: Person, other: Person, *, as_json: bool) -> None:
+    """They are two persons: what was seen of the two together, and why it joined them not."""
+    apart = [change for change in person.changes if change.b and change.pair & other.ids.keys()]
+    if as_json:
+        print_json({"what": "apart", "one_ids": [person.one_id, other.one_id]})
+    else:
+        print(f"they are two persons, {person.one_id} and {other.one_id}\n")
+    print_records([change_record(change, person) for change in apart], _CHANGES, as_json)
+
+
+def _print_chain(person: Person, chain: Chain, *, as_json: bool) -> None:
+    if not as_json:
+        print(f"both are of {person.one_id}, by {len(chain.steps)} links\n")
+    steps = [_step(person, step, weakest=step == chain.weakest) for step in chain.steps]
+    print_records(steps, ("a", "b", "event_id", "time", "touchpoint", "weakest"), as_json)
+
+
+def _step(person: Person, step: Step, *, weakest: bool) -> dict[str, Any]:
+    return {
+        "a": person.label(step.a),
+        "b": person.label(step.b),
+        "event_id": step.link.event_id,
+        "time": moment(step.link.event_time_ms),
+        "touchpoint": person.places.get(step.link.event_id, ""),
+        "weakest": "weakest" if weakest else "",
+    }

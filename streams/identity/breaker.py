@@ -1,0 +1,248 @@
+"""The circuit breaker: values that too many others were seen with, and links that would join too much.
+
+In: people and their pairs; a policy's limits; operators' words. Out: why a pair is held.
+Never: a change of who is who (see `quarantine`).
+
+A suspected value is as if it were blocked: an event goes on without it, and each of its pairs is held. So what its
+events say of their other ids must be known also of events from before: `beside` keeps it, for events of three ids and
+more, until the strongest of them is suspected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from streams.identity.nodes import Evidence, base_of, kind_of, pair_of, prefix_of
+from streams.identity.people import People
+from streams.identity.policy import MergePolicy
+from streams.journal.tables import Tables
+
+REJECTED = "rejected"
+_BETWEEN = "\x1e"
+_MOST_HELD = 10_000
+
+
+class Suspicion(NamedTuple):
+    """Since which event, and by which line of the policy; REJECTED where an operator said so."""
+
+    event_id: str
+    event_time_ms: int
+    seq: int
+    reason: str
+
+
+class Pair(NamedTuple):
+    """A first sighting: `b` is the node that was linked, which may be a visit of the value that was seen."""
+
+    seq: int
+    a: str
+    b: str
+    evidence: Evidence
+    by_command: bool
+
+
+class Breaker:
+    """Tables `suspects` (node → Suspicion), `released` (node or pair → evidence) and `beside` (ids → evidence, seq)."""
+
+    def __init__(self, people: People, tables: Tables) -> None:
+        self._people = people
+        self._cuts = tables.table("cuts")
+        self.suspects = tables.table("suspects")
+        self.released = tables.table("released")
+        self._beside = tables.table("beside")
+        self._rests: dict[str, tuple[str, ...]] = {}
+        self.fresh: list[str] = []
+        for key in sorted(self._beside, key=lambda key: self._beside[key][2]):
+            self._index(key)
+
+    # Questions
+
+    def why(self, a: str, b: str) -> str:
+        """Why a pair is held for one of its values; "" if it is not."""
+        suspects = self.suspects
+        if not suspects or pair_of(a, b) in self.released:
+            return ""
+        row = suspects.get(b) or suspects.get(a)
+        return row[3] if row is not None else ""
+
+    def full(self, a: str, b: str) -> bool:
+        """Whether of the suspected one of these so many pairs are held that another would tell nothing more."""
+        return any(node in self.suspects and self._people.refusal_count(node) >= _MOST_HELD for node in (a, b))
+
+    def trusted(self, nodes: Sequence[str]) -> Sequence[str]:
+        """Those that are not suspected; all, where every one is."""
+        suspects = self.suspects
+        if not suspects:
+            return nodes
+        return [node for node in nodes if node not in suspects] or nodes
+
+    def tied(self, pair: str, about: Collection[str]) -> Iterable[str]:
+        """The ends of a refused pair, if what becomes of one can matter to the other. `about`: whom it is about."""
+        ends = pair.split(_BETWEEN)
+        apart = pair not in self.released and any(end in self.suspects and end not in about for end in ends)
+        return () if apart else ends
+
+    def bridges(self, a: str, b: str, policy: MergePolicy) -> str:
+        """The line by which this one link is too little to make the two persons one; "" if it is enough."""
+        people, large, rivals = self._people, policy.large, policy.rivals
+        if people.together(a, b) or pair_of(a, b) in self.released:
+            return ""
+        sides = people.side(a), people.side(b)
+        fewest = min(map(len, sides))
+        if 0 < large.at_least <= fewest and all(_strong(side, policy) >= large.at_least for side in sides):
+            return large.line
+        if 0 < rivals.at_least <= fewest and _rivals(*sides, policy) >= rivals.at_least:
+            return rivals.line
+        return ""
+
+    def exceeded(self, node: str, policy: MergePolicy) -> str:
+        """The line of the limit that those with whom this value was seen exceed; "" if none."""
+        kind = policy.kinds[kind_of(node)]
+        if node in self.suspects or node in self.released or not self._may_exceed(node, kind.suspicious_from):
+            return ""
+        times: dict[str, list[int]] = {}
+        for partner, (_, at) in self._partners(node).items():
+            if partner not in self.suspects and pair_of(node, partner) not in self._cuts:
+                times.setdefault(prefix_of(partner), []).append(at)
+        for prefix in sorted(times):
+            limits = kind.seen_on if kind_of(prefix) in policy.weak else kind.seen_with
+            for limit, line in limits:
+                if limit.exceeded(times[prefix]):
+                    return line
+        return ""
+
+    def _may_exceed(self, node: str, at_least: int) -> bool:
+        people = self._people
+        most = people.refusal_count(node) + len(people.links.get(node, ()))
+        for each in (node, *people.visits(node)):
+            most += len(people.side(each))
+        return most >= at_least
+
+    def _partners(self, node: str) -> dict[str, tuple[int, int]]:
+        """Every value that stood with this one, and when that was first seen: seq and event time."""
+        people, found = self._people, dict[str, tuple[int, int]]()
+        for pair in people.refusals(node):
+            _, at, seq, *_ = people.refused[pair]
+            a, b = pair.split(_BETWEEN)
+            _earliest(found, b if a == node else a, (seq, at))
+        for each in (node, *people.visits(node)):
+            for member in people.side(each):
+                for to, _, at, seq, _ in people.links.get(member, ()):
+                    if member == each:
+                        _earliest(found, base_of(to), (seq, at))
+                    elif to == each:
+                        _earliest(found, base_of(member), (seq, at))
+        return found
+
+    def first_seen(self, a: str, b: str) -> int | None:
+        """The seq of the first sighting of a pair; None where it was not seen."""
+        known = self._partners(a).get(b)
+        return None if known is None else known[0]
+
+    # Changes
+
+    def note(self, nodes: Sequence[str], evidence: Evidence) -> None:
+        """These ids, the strongest first, stood on one event: what the others say of each other may yet count."""
+        people = self._people
+        if len(nodes) < 3 or (len(nodes) == 3 and people.met(nodes[1], nodes[2])):
+            return
+        key = _BETWEEN.join(nodes)
+        if key not in self._beside:
+            seqs = [people.next_seq() for _ in combinations(nodes[1:], 2)]
+            self._keep(key, evidence, seqs[0])
+
+    def _keep(self, key: str, evidence: Evidence, seq: int) -> None:
+        """`seq`: of the first pair of those after the first id; the others follow it."""
+        known = self._beside.get(key)
+        if known is None or known[2] > seq:
+            self._beside.put(key, (*evidence, seq))
+        if known is None:
+            self._index(key)
+
+    def _index(self, key: str) -> None:
+        strongest = key.partition(_BETWEEN)[0]
+        self._rests[strongest] = (*self._rests.get(strongest, ()), key)
+
+    def beside(self, node: str, without: Collection[str] = ()) -> Iterator[Pair]:
+        """What events tell of their other ids, now that the strongest of them, `node`, is suspected or is left out."""
+        for key in sorted(self._rests.get(node, ()), key=lambda key: self._beside[key][2]):
+            event_id, at, seq = self._beside[key]
+            yield from self._told(key.split(_BETWEEN)[1:], Evidence(event_id, at), seq, without)
+
+    def _told(self, nodes: Sequence[str], evidence: Evidence, seq: int, without: Collection[str]) -> Iterator[Pair]:
+        """The first of these with each of the others; and if it does not count either, the same of the next."""
+        if len(nodes) < 2:
+            return
+        (first, *others), known = nodes, self._people.nodes
+        gone = first in without or first not in known
+        if not gone:
+            for number, other in enumerate(others):
+                if other not in without and other in known:
+                    yield Pair(seq + number, first, other, evidence, False)
+            if len(others) > 1:
+                self._keep(_BETWEEN.join(nodes), evidence, seq + len(others))
+        if gone or first in self.suspects:
+            yield from self._told(others, evidence, seq + len(others), without)
+
+    def notice(self, a: str, b: str, policy: MergePolicy) -> None:
+        """A pair is about to be noted: if it is new, its values are to be looked at (`fresh`), the weaker first."""
+        a, b, kinds = base_of(a), base_of(b), policy.kinds
+        news = [node for node in (b, a) if self._may_exceed(node, kinds[kind_of(node)].suspicious_from - 1)]
+        if news and not self._people.met(a, b):
+            self.fresh += news
+
+    def suspect(self, node: str, evidence: Evidence, reason: str) -> None:
+        """From now on its pairs are held."""
+        self.suspects.put(node, Suspicion(*evidence, self._people.next_seq(), reason))
+        self.released.drop(node)
+
+    def release(self, name: str, evidence: Evidence) -> None:
+        """From now on this value, or this pair, is not held any more, whatever the policy says."""
+        self.suspects.drop(name)
+        self.released.put(name, tuple(evidence))
+
+    def forget(self, node: str) -> None:
+        """The value is gone."""
+        self.suspects.drop(node)
+        self.released.drop(node)
+        for key in self._rests.pop(node, ()):
+            self._beside.drop(key)
+
+    def strike(self, nodes: Collection[str]) -> None:
+        """These were erased: nothing names them any more."""
+        for node in nodes:
+            self.forget(node)
+        for name in [name for name in self.released if not set(nodes).isdisjoint(name.split(_BETWEEN))]:
+            self.released.drop(name)
+        for key in [key for key in self._beside if not set(nodes).isdisjoint(key.split(_BETWEEN))]:
+            event_id, at, seq = self._beside[key]
+            strongest, left = key.partition(_BETWEEN)[0], [one for one in key.split(_BETWEEN) if one not in nodes]
+            self._beside.drop(key)
+            self._rests[strongest] = tuple(one for one in self._rests[strongest] if one != key)
+            if len(left) > 2:
+                self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
+
+
+def _earliest(found: dict[str, tuple[int, int]], node: str, seen: tuple[int, int]) -> None:
+    found[node] = min(seen, found.get(node, seen))
+
+
+def _strong(side: Iterable[str], policy: MergePolicy) -> int:
+    return len({base_of(node) for node in side if kind_of(node) not in policy.weak})
+
+
+def _rivals(ours: Iterable[str], theirs: Iterable[str], policy: MergePolicy) -> int:
+    """Of how many exclusive kinds, each within its issuer, both have a value that the other has not."""
+    values = [_values(side, policy) for side in (ours, theirs)]
+    common = values[0].keys() & values[1].keys()
+    return sum(bool(values[0][at] - values[1][at] and values[1][at] - values[0][at]) for at in common)
+
+
+def _values(side: Iterable[str], policy: MergePolicy) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for node in side:
+        if kind_of(node) in policy.exclusive:
+            found.setdefault(prefix_of(node), set()).add(base_of(node))
+    return found

@@ -1,0 +1,119 @@
+"""What follows when a value is found out, and when an operator releases or rejects what is held.
+
+In: values that were seen with somebody new; operators' words. Out: rows and facts, as if the value had been blocked
+from the start, or as if it had never been suspected. Never: a decision about a pair (see `meetings`).
+
+Values that are found out at one event are found one after the other, each by what is left when the links of those
+before it are held.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from schemas.records import BY_HASH
+from streams.identity.breaker import REJECTED, Breaker
+from streams.identity.changes import Freed, Held
+from streams.identity.cutting import Cutting
+from streams.identity.meetings import Meetings, Sighting
+from streams.identity.nodes import SEPARATOR, Evidence, pair_of, tenant_of
+from streams.identity.people import People, Refusal
+from streams.identity.policy import MergePolicy
+
+_NOT_HELD = "it is not held"
+
+
+class Quarantine:
+    """Changes who is suspected, and has all decided again that it can matter to."""
+
+    def __init__(self, people: People, meetings: Meetings, breaker: Breaker, cutting: Cutting) -> None:
+        self._people = people
+        self._meetings = meetings
+        self._breaker = breaker
+        self._cutting = cutting
+
+    def look(self, policy: MergePolicy, evidence: Evidence) -> None:
+        """Looks at the values of new pairs, and suspects those that were seen with too many."""
+        todo = deque(self._breaker.fresh)
+        self._breaker.fresh.clear()
+        while todo:
+            node = todo.popleft()
+            line = self._breaker.exceeded(node, policy)
+            if line:
+                todo += self._suspect(node, line, policy, evidence)
+
+    def _suspect(self, node: str, reason: str, policy: MergePolicy, evidence: Evidence) -> list[str]:
+        """Holds its links, also those that it made before; the values of pairs that come to light by that."""
+        people, breaker = self._people, self._breaker
+        nodes = [node, *(one for one in self._meetings.hashes(node, policy) if one in people.nodes)]
+        for one in nodes:
+            breaker.suspect(one, evidence, reason)
+        news = [value for one in nodes for value in self._news(one)]
+        self._cutting.decide_again(nodes, policy, evidence)
+        for one in nodes if reason != REJECTED else ():
+            one_id, node_id, *_ = people.nodes[one]
+            people.facts.append(Held(one, None, node_id, "", one_id, reason, evidence, people.next_seq()))
+        return news
+
+    def _news(self, node: str) -> list[str]:
+        found = []
+        for pair in self._breaker.beside(node):
+            seen = self._breaker.first_seen(pair.a, pair.b)
+            if seen is None or seen > pair.seq:
+                found += [pair.b, pair.a]
+        return found
+
+    def release(self, a: str, b: str | None, policy: MergePolicy, evidence: Evidence) -> str:
+        """Decides what is held of the pair, or of the value, as if nothing spoke against it but limits."""
+        if not self._is_held(a, b):
+            return _NOT_HELD
+        if b is not None:
+            self._breaker.release(pair_of(a, b), evidence)
+            self._cutting.decide_again((a, b), policy, evidence)
+            self._tell("released", a, b, evidence)
+            return ""
+        nodes = [a, *(one for one in self._meetings.hashes(a, policy) if one in self._breaker.suspects)]
+        for node in nodes:
+            self._breaker.release(node, evidence)
+        self._cutting.decide_again(nodes, policy, evidence)
+        for node in nodes:
+            self._tell("released", node, None, evidence)
+        return ""
+
+    def reject(self, a: str, b: str | None, policy: MergePolicy, evidence: Evidence) -> str:
+        """Cuts the pair; or keeps the value apart for good, whether it was suspected or not."""
+        if b is not None:
+            if not self._is_held(a, b):
+                return _NOT_HELD
+            self._cutting.cut(a, b, policy, evidence)
+        else:
+            self._meetings.alone(a, Sighting(policy, evidence))
+            known = set(self._breaker.suspects)
+            self._breaker.fresh += self._suspect(a, REJECTED, policy, evidence)
+            self.look(policy, evidence)
+            for node in self._meetings.hashes(a, policy):
+                if node in known:
+                    self._tell("rejected", node, None, evidence)
+        self._tell("rejected", a, b, evidence)
+        return ""
+
+    def _is_held(self, a: str, b: str | None) -> bool:
+        if b is None:
+            return a in self._breaker.suspects
+        row = self._people.refused.get(pair_of(a, b))
+        return row is not None and Refusal(*row).held
+
+    def _tell(self, word: str, a: str, b: str | None, evidence: Evidence) -> None:
+        people = self._people
+        (one_id, a_id, *_), b_id = people.nodes[a], people.nodes[b][1] if b is not None else ""
+        people.facts.append(Freed(a, b, a_id, b_id, one_id, word, evidence, people.next_seq()))
+
+    def node_of(self, node: str) -> str:
+        """The node of a suspected value, or of a held pair's, that has this hash; another node as it is."""
+        tenant, kind, _, value = node.split(SEPARATOR)[:4]
+        if kind != BY_HASH:
+            return node
+        people = self._people
+        held = (end for pair, row in people.refused.items() if Refusal(*row).held for end in pair.split("\x1e"))
+        found = (one for one in (*self._breaker.suspects, *held) if one in people.nodes and tenant_of(one) == tenant)
+        return next((one for one in found if people.nodes[one][1] == value), node)

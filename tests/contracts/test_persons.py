@@ -1,0 +1,142 @@
+"""`siyu identity show` and `explain` over what the engine makes of a journal, on chDB and on a real ClickHouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from sinks.migrations import runner
+from sinks.writer import BlockWriter
+from streams.cli.main import main
+from streams.journal.frame import Frame
+from tests.support.frames import SALT, Ev, Journal, Said, fold
+from tests.unit.sinks.opened import DATABASES, opened_database
+
+BASE = 1_718_000_000_000
+OPENID, UNION = ("openid", "wx1", "o-1"), ("unionid", "", "n-1")
+PHONE, UID = ("phone", "", "+8613912340001"), ("uid", "", "u-1")
+TABLET, OTHER = ("device_id", "", "d-1"), ("uid", "", "u-2")
+
+Siyu = Callable[..., list[dict[str, Any]]]
+
+
+def story() -> list[Frame]:
+    """Weeks under an openid, a late unionid, a phone at a till, a login; then somebody else shows the phone."""
+    journal = Journal()
+    seen = [(OPENID,), (OPENID,), (UNION, OPENID), (UNION, PHONE), (UID, PHONE), (UID, TABLET), (OTHER, PHONE)]
+    places = ("miniprogram", "miniprogram", "miniprogram", "pos", "app", "app", "pos")
+    for number, (ids, place) in enumerate(zip(seen, places, strict=True)):
+        journal.add(Ev(BASE + number * 60_000, ids=ids, id=f"e{number}", touchpoint=place))
+    return journal.frames
+
+
+def unlinked(at: int) -> Said:
+    a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in (UNION, PHONE))
+    return Said(at, "command", {"tenant": "t1", "kind": "unlink", "a": a, "b": b, "time": at, "command_id": "c1"})
+
+
+@pytest.fixture(params=DATABASES)
+def played(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[list[Frame]], Siyu]]:
+    """Writes what the engine makes of frames; what it gives runs a command and reads its JSON lines."""
+    with opened_database(request, tmp_path) as database:
+        runner.apply(database)
+        native = request.param == "native"
+        server = f"clickhouse://default@{request.getfixturevalue('clickhouse').address}" if native else ""
+        monkeypatch.setenv("SIYU_SINK__URL", server or f"chdb://{tmp_path}/facts")
+        monkeypatch.setenv("SIYU_TENANTS", "t1")
+        monkeypatch.setenv("SIYU_SALT", SALT.decode())
+        monkeypatch.setenv("SIYU_DATA", str(tmp_path))
+
+        def siyu(*words: str) -> list[dict[str, Any]]:
+            assert main(["identity", *words, "--json"]) == 0
+            return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+        def play(frames: list[Frame]) -> Siyu:
+            _, outputs = fold(frames)
+            BlockWriter(database, 0).write([output.resolved for output in outputs])
+            return siyu
+
+        yield play
+
+
+def test_a_person_is_shown_with_ids_sightings_links_and_refusals(played: Callable[[list[Frame]], Siyu]) -> None:
+    siyu = played(story())
+    told = siyu("show", "phone:13912340001")
+    (person,) = [one for one in told if one["what"] == "person"]
+    ids = {one["id"]: one for one in told if one["what"] == "id"}
+    assert set(ids) == {"openid@wx1:o-1", "unionid:n-1", "phone:+86139****0001", "uid:u-1", "device_id:d-1"}
+    openid = ids["openid@wx1:o-1"]
+    assert (openid["events"], openid["touchpoints"]) == (2, ["miniprogram"])
+    assert (openid["first_seen"], openid["last_seen"]) == ("2024-06-10 06:13:20", "2024-06-10 06:15:20")
+    assert ids["phone:+86139****0001"]["touchpoints"] == ["app", "pos"]
+    links = [(one["a"], one["b"], one["event_id"]) for one in told if one["what"] == "linked"]
+    assert ("unionid:n-1", "phone:+86139****0001", "e3") in links
+    (refused,) = [one for one in told if one["what"] == "refused"]
+    assert (refused["a"], refused["b"], refused["event_id"]) == ("uid:u-2", "phone:+86139****0001", "e6")
+    assert "uid: 1 ever" in refused["reason"]
+    assert siyu("show", person["one_id"]) == told
+    assert "13912340001" not in json.dumps(told)
+
+
+def test_a_former_name_leads_to_todays_person(played: Callable[[list[Frame]], Siyu]) -> None:
+    journal = Journal().add(Ev(BASE, ids=(OPENID,))).add(Ev(BASE + 1, ids=(UID,)))
+    before = fold(journal.frames)[0].persons.everyone()
+    siyu = played(journal.add(Ev(BASE + 2, ids=(UID, OPENID))).frames)
+    shown = [siyu("show", one_id) for one_id in before]
+    assert shown[0] == shown[1]
+    (merged,) = [one for one in shown[0] if one["what"] == "merged"]
+    assert {merged["one_id"], merged["into"]} == set(before)
+
+
+def test_a_chain_of_evidence_names_its_weakest_link(played: Callable[[list[Frame]], Siyu]) -> None:
+    steps = played(story())("explain", "openid@wx1:o-1", "uid:u-1")
+    assert [(one["a"], one["b"], one["event_id"], one["touchpoint"]) for one in steps] == [
+        ("openid@wx1:o-1", "unionid:n-1", "e2", "miniprogram"),
+        ("unionid:n-1", "phone:+86139****0001", "e3", "pos"),
+        ("phone:+86139****0001", "uid:u-1", "e4", "app"),
+    ]
+    assert [bool(one["weakest"]) for one in steps] == [True, False, False]
+
+
+def test_two_persons_are_told_apart_with_what_was_refused(played: Callable[[list[Frame]], Siyu]) -> None:
+    apart, refused = played(story())("explain", "uid:u-1", "uid:u-2")
+    assert (apart["what"], len(set(apart["one_ids"]))) == ("apart", 2)
+    assert (refused["a"], refused["what"]) == ("uid:u-2", "refused")
+
+
+def test_a_link_that_was_cut_is_evidence_no_more(played: Callable[[list[Frame]], Siyu]) -> None:
+    journal = Journal()
+    journal.add(Ev(BASE, ids=(UNION, PHONE), id="e1")).add(Ev(BASE + 1, ids=(UID, PHONE), id="e2"))
+    journal.add(Ev(BASE + 2, ids=(UID, UNION), id="e3"))
+    journal.lane((*journal.partitions, unlinked(BASE + 3).on), [unlinked(BASE + 3)])
+    siyu = played(journal.frames)
+    assert [one["event_id"] for one in siyu("explain", "unionid:n-1", "phone:13912340001")] == ["e3", "e2"]
+    (cut,) = [one for one in siyu("show", "uid:u-1") if one["what"] == "unlinked"]
+    assert {cut["a"], cut["b"]} == {"unionid:n-1", "phone:+86139****0001"}
+
+
+def test_a_person_is_drawn_with_every_id_and_no_phone_in_full(
+    played: Callable[[list[Frame]], Siyu], tmp_path: Path
+) -> None:
+    told = played(story())("show", "uid:u-1", "--svg", str(tmp_path / "person.svg"))
+    drawing = (tmp_path / "person.svg").read_text()
+    ElementTree.fromstring(drawing)
+    assert all(one["id"] in drawing for one in told if one["what"] == "id")
+    assert drawing.count('<path class="refused"') == 1
+    assert "13912340001" not in drawing
+
+
+def test_an_id_that_nobody_has_is_one_sentence(
+    played: Callable[[list[Frame]], Siyu], capsys: pytest.CaptureFixture[str]
+) -> None:
+    played(story())
+    for words in (["show", "uid:nobody"], ["show", "0" * 32], ["explain", "uid:u-1", "uid:nobody"]):
+        assert main(["identity", *words]) == 1
+        assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,215 @@
+"""Erasing a person: as if their events had never been; no row has them; no replay brings them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from schemas.frames import encode_resolved
+from streams.engine import Engine, Outputs, person_sets
+from streams.identity.nodes import base_of
+from streams.journal.tables import Tables
+from tests.support.crowds import BASE, IDS, SHOP, crowds, policies, ruled, seen
+from tests.support.frames import CONTROL, fold, public, tables
+from tests.support.journals import SECOND, frames_of, read_by
+from tests.support.lines import Commanded, Event, Id, Item, Line, MergePolicyText
+from tests.support.profiles import law
+from tests.support.stories import Story, campaigns, stories
+
+Log = Sequence[Item]
+WHO = st.sampled_from(IDS[:-1])
+LATE = BASE + 1_000 * SECOND
+
+
+def erase(who: Id, at: int = LATE) -> Commanded:
+    return Commanded(at, read_by(CONTROL), "t1", (who, who), "erase", id=f"erase-{who}-{at}")
+
+
+def run(lines: Sequence[Line]) -> tuple[Engine, list[Outputs]]:
+    return fold(frames_of(lines, frozenset()))
+
+
+def node(who: Id) -> str:
+    return "\x1f".join(("t1", *who))
+
+
+def members(engine: Engine, who: Id) -> frozenset[str]:
+    one_id = engine.persons.node(node(who)).one_id
+    return frozenset(engine.persons.members(one_id)) if one_id else frozenset()
+
+
+def values(persons: Iterable[frozenset[str]]) -> set[frozenset[str]]:
+    """Persons as sets of plain values: without the nodes of visits and contested values."""
+    plain = (frozenset(one for one in person if one == base_of(one)) for person in persons)
+    return {person for person in plain if person}
+
+
+def shared(engine: Engine, theirs: frozenset[str]) -> bool:
+    """Whether others have shown an id of these, one is a part of a value, or the breaker has found somebody out."""
+    pairs = [pair.split("\x1e") for pair in engine.tables.table("refused")]
+    bases = {base_of(one) for one in engine.tables.table("nodes") if one not in theirs}
+    told = any(not theirs.isdisjoint(pair) for pair in pairs) or any(one != base_of(one) for one in theirs)
+    return told or not theirs.isdisjoint(bases) or bool(engine.tables.table("suspects"))
+
+
+def without(log: Log, outputs: Sequence[Outputs], gone: frozenset[str]) -> list[Item]:
+    """The log less the events that belong to these nodes, by their hashes."""
+    facts = tables(outputs).get("events", [])
+    theirs = {fact["event_id"] for fact in facts if fact["node"] in gone}
+    return [line for line in log if not (isinstance(line, Event) and line.id in theirs)]
+
+
+@law
+@given(policies(), crowds(commands=()), WHO)
+def test_an_erased_person_never_was(policy: MergePolicyText, log: Log, who: Id) -> None:
+    """Of ids that nobody else has shown: persons, refusals and who a device goes to are those of a log without them."""
+    before, outputs = run((ruled(policy), *log))
+    theirs = members(before, who)
+    assume(theirs and not shared(before, theirs))
+    hashes = frozenset(before.persons.node(one).node_id for one in theirs)
+    erased, _ = run((ruled(policy), *log, erase(who)))
+    never, _ = run((ruled(policy), *without(log, outputs, hashes)))
+    assert person_sets(erased) == person_sets(never)
+    for name in ("current", "aliases", "cuts"):
+        assert erased.tables.table(name) == never.tables.table(name)
+    reasons = [{pair: row[3] for pair, row in one.tables.table("refused").items()} for one in (erased, never)]
+    assert reasons[0] == reasons[1]
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink")), WHO)
+def test_who_was_tied_to_nobody_stays_as_they_were(policy: MergePolicyText, log: Log, who: Id) -> None:
+    """Others change only where a claim of the erased had made them so: those of the group that is decided again."""
+    before, _ = run((ruled(policy), *log))
+    theirs = members(before, who)
+    after, _ = run((ruled(policy), *log, erase(who)))
+    tied = _tied(before, theirs)
+    untied = {one: nodes for one, nodes in person_sets(before).items() if nodes.isdisjoint(tied)}
+    assert untied.items() <= person_sets(after).items()
+    others = {one for nodes in person_sets(before).values() for one in nodes} - theirs
+    assert others <= {one for nodes in person_sets(after).values() for one in nodes} | {
+        one for one in others if one != base_of(one) and base_of(one) in theirs
+    }
+
+
+def _tied(engine: Engine, theirs: frozenset[str]) -> set[str]:
+    """All who hang together with these by refusals, visits and contested values."""
+    pairs = [pair.split("\x1e") for pair in engine.tables.table("refused")]
+    found, grown = set(theirs), True
+    while grown:
+        size = len(found)
+        found |= {end for pair in pairs if not found.isdisjoint(pair) for end in pair}
+        found |= {one for one in engine.tables.table("nodes") if {base_of(o) for o in found} & {base_of(one)}}
+        found |= {one for nodes in person_sets(engine).values() if not found.isdisjoint(nodes) for one in nodes}
+        grown = len(found) > size
+    return found
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink")), WHO)
+def test_a_replay_brings_nobody_back_and_who_returns_starts_afresh(policy: MergePolicyText, log: Log, who: Id) -> None:
+    before, _ = run((ruled(policy), *log))
+    theirs = members(before, who)
+    hashes = frozenset(before.persons.node(one).node_id for one in theirs)
+    erased, known = run((ruled(policy), *log, erase(who)))
+    again = [_again(line, number) for number, line in enumerate(log) if isinstance(line, Event)]
+    engine, outputs = run((ruled(policy), *log, erase(who), *again))
+    facts = tables(outputs)
+    replayed = [fact for fact in facts.get("events", []) if fact["event_id"].startswith("again-")]
+    assert hashes.isdisjoint(fact["node"] for fact in replayed)
+    rows = facts.get("identity_map", [])[len(tables(known).get("identity_map", [])) :]
+    assert hashes.isdisjoint(row["node"] for row in rows)
+    gone = theirs - erased.tables.table("nodes").keys()
+    assert gone.isdisjoint(engine.tables.table("nodes"))
+    back = replace(seen(0, (who,)), received=LATE + 900 * SECOND, time=LATE + 900 * SECOND, id="back")
+    _, outputs = run((ruled(policy), *log, erase(who), *again, back))
+    (fact,) = (fact for fact in tables(outputs)["events"] if fact["event_id"] == "back")
+    assert fact["node"] not in hashes
+    assert node(who) not in gone or fact["one_id"] not in hashes
+
+
+def _again(line: Event, number: int) -> Event:
+    """The same event, sent again under another id long after."""
+    return replace(line, received=LATE + (number + 1) * SECOND, id=f"again-{number}")
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink")), WHO)
+def test_the_database_is_told_of_every_hash_that_is_gone(policy: MergePolicyText, log: Log, who: Id) -> None:
+    lines = (ruled(policy), *log)
+    before, _ = run(lines)
+    hashes = {before.persons.node(one).node_id for one in members(before, who)}
+    engine, outputs = run((*lines, erase(who)))
+    told = tables(outputs)
+    assert hashes <= {row["node"] for row in told.get("identity_erased", [])}
+    newest = {row["node"]: row["one_id"] for row in told.get("identity_map", [])}
+    alive = {engine.persons.node(one).node_id for nodes in person_sets(engine).values() for one in nodes}
+    assert newest.keys() - {row["node"] for row in told.get("identity_erased", [])} == alive
+    records = [record for _, _, subject, record in public(outputs[-1:]) if record.get("kind") == "erased"]
+    assert all(record["a"]["value"] == "" for record in records)
+
+
+@law
+@given(stories() | campaigns(), st.data())
+def test_no_row_of_state_names_an_erased_person(story: Story, data: st.DataObject) -> None:
+    events = [line for line in story.lines if isinstance(line, Event) and line.ids]
+    assume(events)
+    event = data.draw(st.sampled_from(events))
+    who = data.draw(st.sampled_from(event.ids))
+    end = max(
+        line.received for line in story.lines if not isinstance(line, Commanded | tuple) and hasattr(line, "received")
+    )
+    before, _ = fold(frames_of(story.lines))
+    one_id = before.persons.node("\x1f".join((event.tenant, *who))).one_id
+    theirs = frozenset(before.persons.members(one_id))
+    command = Commanded(end, read_by(CONTROL), event.tenant, (who, who), "erase", id="erase")
+    engine, _ = fold(frames_of((*story.lines, command)))
+    gone = theirs - engine.tables.table("nodes").keys()
+    for table, key, value in engine.tables.rows():
+        assert gone.isdisjoint(_words(key)), table
+        assert gone.isdisjoint(_words(value)), table
+
+
+def _words(value: Any) -> set[str]:
+    """Every node that a row names: keys may hold one between separators."""
+    if isinstance(value, str):
+        parts = value.replace("\x1e", "\x1f").split("\x1f")
+        return {"\x1f".join(parts[at : at + n]) for at in range(len(parts)) for n in (4, 5)}
+    if isinstance(value, tuple | list):
+        return {word for one in value for word in _words(one)}
+    return set()
+
+
+@law
+@given(policies(), crowds(commands=("link", "unlink")), WHO, crowds(), st.data())
+def test_an_erasure_is_the_same_however_the_journal_is_cut_and_restored(
+    policy: MergePolicyText, log: Log, who: Id, more: Log, data: st.DataObject
+) -> None:
+    lines = (ruled(policy), *log, erase(who, BASE + 15 * SECOND), *(_later(line) for line in more))
+    engine, outputs = run(lines)
+    frames = frames_of(lines)
+    at = data.draw(st.integers(0, len(frames)))
+    first, _ = fold(frames[:at])
+    restored, later = fold(frames[at:], Tables(first.tables.rows()), at)
+    whole, told = fold(frames)
+    assert [encode_resolved(one.resolved) for one in told[at:]] == [encode_resolved(one.resolved) for one in later]
+    assert list(whole.tables.rows()) == list(restored.tables.rows())
+    assert person_sets(whole) == person_sets(engine)
+    assert tables(told) == tables(outputs)
+
+
+def _later(line: Item) -> Item:
+    at = line.received + 20 * SECOND
+    return (
+        replace(line, received=at, time=at, id=f"{line.id}-later")
+        if isinstance(line, Event)
+        else replace(line, received=at)
+    )
+
+
+def test_the_shop_of_the_logs_is_the_one_that_hashes() -> None:
+    assert any(scope == SHOP for _, scope, _ in IDS)
