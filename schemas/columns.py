@@ -133,12 +133,21 @@ TABLES: dict[str, pa.Schema] = {
             step=_TEXT,
             why=_TEXT,
             since_ms=pa.int64(),
-            moved_ms=pa.int64(),
+            moved_time_ms=pa.int64(),
             seq=pa.int64(),
         )
     ),
     "deliveries": pa.schema(
         _columns(tenant=_TEXT, trigger_id=_TEXT, status=_TEXT, event_time_ms=pa.int64(), detail=_TEXT)
+    ),
+    # With the refused bytes as they came, which hold personal data: people read the view `deadletters`.
+    "deadletters_raw": pa.schema(
+        [
+            *_columns(stage=_TEXT, reason=_TEXT, detail=_TEXT, topic=_TEXT),
+            *_columns(raw_partition=pa.int32(), raw_offset=pa.int64(), received_ms=pa.int64()),
+            *_optional(schema_id=pa.int32(), raw_key=pa.binary()),
+            *_columns(raw=pa.binary()),
+        ]
     ),
 }
 """What one resolved frame may carry, by ClickHouse table. The sink adds `shard`, `journal_offset` and `block`."""

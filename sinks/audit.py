@@ -18,6 +18,8 @@ from sinks.sink import DATABASE, Answer
 from sinks.statements import literal
 
 _MOST = 100
+_NOT_COUNTED = {ERASED, "deadletters_raw"}
+"""Refused bytes belong to nobody whom an erasure could name; a brand deletes them by their age."""
 
 
 class Asked(Protocol):
@@ -55,7 +57,7 @@ def differences(database: Asked, name: str = DATABASE, *, settled: bool = False)
     `settled`: nobody writes, so the newest blocks count too.
     """
     for table in block_tables(database, name):
-        if table == ERASED:
+        if table in _NOT_COUNTED:
             continue
         for row in database.query(_sql(name, table, settled)).rows:
             yield Difference(table, *(int(value) for value in row))

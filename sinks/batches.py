@@ -103,12 +103,16 @@ def _checked(name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _without_null_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [pc.fill_null(column, "") if _lacks_text(column) else column for column in batch.columns]
+    columns = [_filled_up(column) if _lacks_text(column) else column for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
+def _filled_up(column: pa.Array) -> pa.Array:
+    return pc.fill_null(column, pa.scalar("", column.type))
+
+
 def _lacks_text(column: pa.Array) -> bool:
-    return bool(column.null_count and pa.types.is_string(column.type))
+    return bool(column.null_count and (pa.types.is_string(column.type) or pa.types.is_binary(column.type)))
 
 
 def _marked(batch: pa.RecordBatch, shard: int, number: int) -> pa.RecordBatch:

@@ -86,7 +86,7 @@ class BlockWriter:
         return self._settled().position
 
     def write(self, frames: Iterable[Resolved]) -> Written:
-        """Writes what is new among the frames, as blocks; returns when all of it stands.
+        """Writes what is new among the frames, as blocks; returns when all of it stands, and the shard is still ours.
 
         Raises SinkUnavailable, AnotherWriter, TablesRebuilt, and ValueError for frames that are not of this shard or
         schema.
@@ -96,6 +96,8 @@ class BlockWriter:
         for block in cut(frames, self._shard, self.position(), self._size):
             tables += Counter(self._write_block(block))
             blocks += 1
+        if not blocks:
+            self._assert_ours()
         return Written(blocks, tables.total(), tables)
 
     def settle(self) -> State:
@@ -108,6 +110,13 @@ class BlockWriter:
 
     def _settled(self) -> Entry:
         return self._take_over() if self._newest is None else self._newest
+
+    def _assert_ours(self) -> None:
+        """Where nothing is to be written it is seen here that tables were rebuilt, and may lack what was."""
+        newest, ours = ledger.newest(self._sink, self._shard), self._settled()
+        if newest is None or (newest.n, newest.owner) != (ours.n, ours.owner):
+            self._newest = None
+            self._stop()
 
     def _take_over(self) -> Entry:
         if self._lost:

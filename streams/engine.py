@@ -211,6 +211,7 @@ class Engine:
         public, triggers, decisions = self.engage.take()
         facts.rows["triggers"], facts.rows["decisions"] = triggers, decisions
         facts.rows["journey_moves"] = self.engage.take_moves()
+        facts.dead_letters(record for _, _, subject, record in public if subject == "dead_letter")
         return Outputs(facts.resolved(self.clock.now), public, counts, refused)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
-from schemas.masking import masked
+from schemas.masking import hidden, masked
 from schemas.records import Reason
 from streams.identity.changes import Erased, Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.nodes import Node, parts_of
@@ -59,6 +59,10 @@ class Facts:
             "schema_id": None,
             "time": entry.received_ms,
         }
+
+    def dead_letters(self, letters: Iterable[Mapping[str, Any]]) -> None:
+        """What was refused, in this frame or by it."""
+        self.rows["deadletters_raw"] += map(_letter_row, letters)
 
     def identity(self, facts: Iterable[IdentityFact], hash_of: Callable[[str], str]) -> None:
         """Rows of the tables `identity_*`: links, moves, what is held, other changes; `hash_of` hashes a node."""
@@ -166,6 +170,12 @@ def _erased(fact: Erased) -> dict[str, Any]:
 def _identity(node: str) -> dict[str, Any]:
     _, kind, scope, value = parts_of(node)
     return {"kind": kind, "scope": scope or None, "value": value}
+
+
+def _letter_row(letter: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("stage", "reason", "topic", "schema_id", "raw_key", "raw")
+    place = {"raw_partition": letter["partition"], "raw_offset": letter["offset"], "received_ms": letter["time"]}
+    return {**{name: letter[name] for name in names}, **place, "detail": hidden(letter["detail"])}
 
 
 def _map_row(fact: Moved) -> dict[str, Any]:

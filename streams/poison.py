@@ -18,7 +18,7 @@ from streams.journal.rows import EventRow
 from streams.journal.tables import Tables
 
 _HOUR_MS: Final = 3_600_000
-_OURS: Final = ("streams", "schemas", "sinks")
+OURS: Final = ("streams", "schemas", "sinks")
 _TEXTS: Final = ("touchpoint", "scene", "channel", "campaign", "order_id", "amount_fen", "item_id", "category")
 
 
@@ -64,7 +64,7 @@ class LeftOut(NamedTuple):
 def place_of(error: BaseException) -> str:
     """The kind of an exception and the place of ours that it came from, without its text."""
     frames = [(_module(step), step) for step in _steps(error.__traceback__)]
-    ours = [found for found in frames if found[0].split(".")[0] in _OURS] or frames
+    ours = [found for found in frames if found[0].split(".")[0] in OURS] or frames
     if not ours:
         return type(error).__name__
     module, step = ours[-1]

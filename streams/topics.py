@@ -68,9 +68,10 @@ def all_topics(settings: Settings) -> list[Topic]:
         Topic(JOURNAL, kafka.shards, big | _kept(kafka.journal_days)),
         Topic(RESOLVED, kafka.shards, big | _kept(kafka.resolved_days)),
     ]
-    changelog = Topic(CHANGELOG, kafka.shards, big | {"cleanup.policy": "delete", "retention.ms": "-1"})
+    changelog = Topic(CHANGELOG, kafka.shards, big | {"cleanup.policy": "delete"} | _kept(0))
     return [*raw, *entries, *public, *internal, changelog]
 
 
 def _kept(days: int) -> dict[str, str]:
-    return {"retention.ms": str(days * 86_400_000 or -1)}
+    """For so long, however much it is: a cluster may limit the size of topics that say nothing of it."""
+    return {"retention.ms": str(days * 86_400_000 or -1), "retention.bytes": "-1"}

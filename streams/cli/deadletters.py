@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import base64
 import heapq
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.codec import decode_one
-from schemas.masking import masked
+from schemas.masking import hidden
 from schemas.registry import Registry, UnknownSchema
 from streams.cli.arguments import add_action, add_json
 from streams.cli.failure import Misuse
@@ -32,9 +31,6 @@ HELP = "what was refused, and why"
 EXAMPLE = "siyu deadletters list --limit 20 --reason unknown_tenant"
 
 _COLUMNS = ("time", "topic", "partition", "offset", "stage", "reason", "detail", "bytes")
-# A mobile of the mainland, or any number in international form; a time in milliseconds has 13 digits and is neither.
-_PHONE = re.compile(r"(?<!\d)(?:\+\d{8,15}|(?:86)?1[3-9]\d{9})(?!\d)")
-_EMAIL = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,9 +86,3 @@ def record_of(letter: Mapping[str, Any], raw: bool) -> dict[str, Any]:
     shown = {"time": time, **{name: letter[name] for name in names}}
     shown |= {"detail": hidden(letter["detail"]), "bytes": len(letter["raw"])}
     return shown | {"raw": base64.b64encode(letter["raw"]).decode()} if raw else shown
-
-
-def hidden(text: str) -> str:
-    """The text with phones and e-mails masked."""
-    text = _EMAIL.sub(lambda found: masked("email", found[0]), text)
-    return _PHONE.sub(lambda found: masked("phone", found[0]), text)

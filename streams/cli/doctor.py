@@ -7,23 +7,26 @@ Never: a change, but for `--create`, which makes what is missing; a secret.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
-from sinks.sink import SinkUnavailable
+from sinks.audit import block_tables, differences
+from sinks.sink import Answer, SinkUnavailable
 from streams.cli.arguments import add_json
 from streams.cli.failure import Failure
 from streams.cli.query import answer_of
 from streams.cli.tables import print_json
 from streams.settings import Settings
-from streams.topics import all_topics
+from streams.topics import JOURNAL, RESOLVED, all_topics
 from streams.worker import preflight
 from streams.worker.clients import BrokerUnavailable, admin, producer_config, register, registry_of
-from streams.worker.control import declare_sources
+from streams.worker.control import declare_sources, first_of
 from streams.worker.preflight import Finding
+from streams.worker.shardlog import held, time_text
 from streams.worker.topics import create, misconfigured, standing
 
 NAME = "doctor"
@@ -31,6 +34,7 @@ HELP = "checks everything that siyu needs, and says what to mend"
 EXAMPLE = "siyu --config siyu.toml doctor"
 
 _SALT_BYTES = 64
+_MOST_TOLD = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +64,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from preflight.findings(settings)
     yield from _configuration(settings)
     yield from _database(settings)
+    yield from _log(settings)
 
 
 def _print(finding: Finding, as_json: bool) -> None:
@@ -105,7 +110,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
     embedded = settings.sink_url.startswith("chdb://")
     check = _embedded if embedded else preflight.database
     try:
-        yield check(settings)
+        yield (found := check(settings))
+        if found.good:
+            yield from _facts(settings)
     except SinkUnavailable as error:
         yield Finding("database", False, str(error))
     except ValueError as error:
@@ -113,8 +120,50 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _embedded(settings: Settings) -> Finding:
-    folder = Path(settings.sink_url.removeprefix("chdb://"))
-    if not folder.is_dir():
+    folder = settings.sink_url.removeprefix("chdb://")
+    if _is_to_be_made(settings):
         return Finding("database", True, f"{folder} will be made by the sink at its first start")
     version = answer_of("SELECT version()", settings).rows[0][0]
     return Finding("database", True, f"embedded ClickHouse {version} in {folder}")
+
+
+def _is_to_be_made(settings: Settings) -> bool:
+    return settings.sink_url.startswith("chdb://") and not Path(settings.sink_url.removeprefix("chdb://")).is_dir()
+
+
+def _facts(settings: Settings) -> Iterator[Finding]:
+    """Whether the tables hold what their ledger says. Raises SinkUnavailable."""
+    asked = _Asked(settings)
+    if _is_to_be_made(settings) or not block_tables(asked):
+        return
+    first = set(differences(asked))
+    wrong = sorted(first.intersection(differences(asked))) if first else []  # a sink may be writing meanwhile
+    yield from (Finding("facts", False, f"{one}: `siyu replay` writes them anew") for one in wrong[:_MOST_TOLD])
+    if len(wrong) > _MOST_TOLD:
+        yield Finding("facts", False, f"and {len(wrong) - _MOST_TOLD} more such blocks, at least")
+    if not wrong:
+        yield Finding("facts", True, "each block has the rows that the ledger notes")
+
+
+class _Asked:
+    """The database of these settings, whoever owns it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """See `answer_of`; there are no parameters here."""
+        return answer_of(sql, self._settings)
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    """How far back facts can be replayed; a broker that does not answer was told of before."""
+    with suppress(BrokerUnavailable):
+        resolved, journal = first_of(settings, RESOLVED), first_of(settings, JOURNAL)
+        holds = [held(settings, shard, resolved[shard], journal.get(shard, -1)) for shard in sorted(resolved)]
+        begins = {has.shard: has.since_ms for has in holds if not has.whole and has.resolved is not None}
+        told = "from the first event on"
+        if begins:
+            shard = max(begins, key=begins.__getitem__)
+            told = f"from {time_text(begins[shard])} on, where the log of shard {shard} begins"
+        yield Finding("replay", True, f"facts can be replayed {told}")

@@ -28,7 +28,7 @@ _STEPS = (
     " WHERE {} ORDER BY tenant, rule, rule_version, step LIMIT %(limit)s"
 )
 _PATH = (
-    "SELECT rule, rule_version, run, step, why, since_ms, moved_ms FROM siyu.journey_moves"
+    "SELECT rule, rule_version, run, step, why, since_ms, moved_time_ms FROM siyu.journey_moves"
     " WHERE {} AND (tenant, run) IN (SELECT tenant, run FROM siyu.journey_now WHERE {}) ORDER BY seq LIMIT %(limit)s"
 )
 

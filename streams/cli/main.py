@@ -37,6 +37,7 @@ COMMANDS = (
     "rules",
     "policy",
     "identity",
+    "explain",
     "delivery",
     "journeys",
     "deadletters",
@@ -83,7 +84,8 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command of these arguments (those of the process when None); the exit status."""
-    logging.getLogger("streams").addHandler(logging.NullHandler())  # long-running commands set up logging themselves
+    for name in ("streams", "clickhouse_driver"):  # long-running commands set up logging themselves
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

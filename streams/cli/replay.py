@@ -93,6 +93,14 @@ def _offset(text: str) -> int:
 
 
 def _moment(text: str) -> int:
+    """Milliseconds since 1970 of a time that is over."""
+    moment = _time(text)
+    if moment > time.time() * 1000:
+        raise argparse.ArgumentTypeError(f"{text} is still to come")
+    return moment
+
+
+def _time(text: str) -> int:
     """Milliseconds since 1970 of `24h`, of an ISO time (UTC where it says nothing), or of that number itself."""
     if back := re.fullmatch(r"(\d+)([mhd])", text):
         return int((time.time() - int(back[1]) * _UNITS[back[2]]) * 1000)

@@ -30,6 +30,7 @@ from streams.journal.tables import Tables
 from streams.poison import NOTHING, Firing, Poisoned, Tally, Told, letter_of_firing
 from streams.rules.absence import Seen
 from streams.rules.book import Book, Compiled
+from streams.rules.conditions import FIELDS
 from streams.rules.timers import Timers
 
 __all__ = ["REMEMBER_MS", "Engage", "Public"]
@@ -191,9 +192,11 @@ class Engage:
         hearing = self._ears.of(record["tenant"], record["status"])
         if hearing is not None:
             seen = Seen(record["delivery_id"], record["time"], (node,))
-            event = {"touchpoint": record["channel"], "properties": {}}
+            event = _answer(record)
             note(hearing, event, seen, self._profiles)
             self._exits(hearing, record["status"], seen)
+            if hearing.awaiting:
+                self._journeys.on_event(hearing.awaiting, event, seen)
 
     def is_erased(self, trigger_id: str) -> bool:
         """Whether this was sent to a person who was erased since."""
@@ -212,6 +215,13 @@ class Engage:
             self._histories.merged(self._ears.histories(tenant), join.one_id)
         self._journeys.joined(fact.node for fact in facts if isinstance(fact, Moved) and fact.one_id)
         self._dates.moved(facts)
+
+
+def _answer(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A receipt as an event that the person did, at the touchpoint that is the channel."""
+    told = {"tenant": record["tenant"], "event_type": record["status"], "touchpoint": record["channel"]}
+    when = {"event_id": record["delivery_id"], "event_time": record["time"]}
+    return dict.fromkeys(FIELDS) | told | when | {"properties": {}}
 
 
 def _on_person(compiled: Compiled) -> bool:

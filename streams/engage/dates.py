@@ -115,8 +115,7 @@ class Dates:
         return None if asked is None else self._profiles.traits.of(self._members(node), asked.trait)
 
     def _members(self, node: str) -> list[str]:
-        one_id, _ = self._profiles.person((node,))
-        return self._profiles.members(one_id) if one_id else [node]
+        return self._profiles.around((node,))
 
     def _years(self, compiled: Compiled, nodes: Iterable[str]) -> tuple[int, ...]:
         rows = (self._rows.get(_key(compiled, node)) for node in nodes)

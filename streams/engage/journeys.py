@@ -13,9 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from streams.delivery.calendar import next_at
 from streams.delivery.decide import Defer, Send
-from streams.delivery.holdout import in_share
 from streams.delivery.reasons import Why
 from streams.engage.awaited import AwaitedEvents, Came
 from streams.engage.entrance import Entrance
@@ -24,11 +22,11 @@ from streams.engage.profile import Profiles
 from streams.engage.records import Move, Records
 from streams.engage.runs import Run, Runs, begun, key_of
 from streams.engage.sending import Sending
+from streams.engage.stepping import Stepping
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.rules.absence import Seen
 from streams.rules.book import Book, Compiled
-from streams.rules.branches import Context
 from streams.rules.course import Course
 from streams.rules.steps import END, JourneyStep
 from streams.rules.timers import NOW, Timers
@@ -50,6 +48,7 @@ class Journeys:
     ) -> None:
         self.runs = Runs(tables)
         self._awaited = AwaitedEvents(tables, clock, timers)
+        self._stepping = Stepping(profiles, sending)
         self._entrance = Entrance(tables, clock, sending, self.runs)
         self._meta = tables.table("meta")
         self._book = book
@@ -104,43 +103,13 @@ class Journeys:
             if spec.exit is not None:
                 self._leave(run, spec.exit)
                 return
-            passed = self._pass(run, course, spec)
+            passed = self._stepping.leads(run, course, spec)
             if passed is None:
                 self._stay(run, course, spec)
                 return
             run = replace(run, path=(*run.path, (step, passed)))
             step, why = passed, "passed"
         self._leave(run, "finished")
-
-    def _pass(self, run: Run, course: Course, spec: JourneyStep) -> str | None:
-        """Does a step that takes no time, and says where it leads; None for one that takes time."""
-        if spec.tag is not None:
-            self._profiles.tags.put(run.nodes[0], spec.tag, run.since_ms)
-            return course.next(run.step)
-        if spec.branch is not None:
-            return course.way(run.step, self._context(run))
-        if spec.split is not None:
-            return self._share(run, spec) or course.next(run.step)
-        return None
-
-    def _share(self, run: Run, spec: JourneyStep) -> str | None:
-        """The side of a split: a hash of the person, so it is the older one's after a merge."""
-        one_id, _ = self._profiles.person(run.nodes)
-        upto = 0.0
-        for share in spec.split or ():
-            upto += share.percent
-            if in_share(one_id, f"split:{run.rule}:{run.step}", upto):
-                return share.then
-        return None
-
-    def _context(self, run: Run) -> Context:
-        nodes = self._members(run.nodes)
-
-        def trait(name: str) -> str | None:
-            told = self._profiles.traits.of(nodes, name)
-            return None if told is None else told.value
-
-        return Context(dict(run.held), self._profiles.tags.of(nodes), trait, dict(run.path))
 
     def _stay(self, run: Run, course: Course, spec: JourneyStep) -> None:
         """Stays at a step that takes time: until a time, an event, or a verdict."""
@@ -152,19 +121,12 @@ class Journeys:
             emit = compiled.emits[run.step]
             self._sending.due(run.message(emit), emit)
             return
-        run = replace(run, due_ms=self._due(run, spec))
+        run = replace(run, due_ms=self._stepping.due(run, spec))
         self.runs.put(run)
         group = NOW if spec.wait_for is None else course.group
         self._timers.set(run.key, run.due_ms, compiled.rule.priority, group)
         if spec.wait_for is not None:
             self._look(run, course)
-
-    def _due(self, run: Run, spec: JourneyStep) -> int:
-        if spec.wait_until is not None:
-            policy = self._sending.policies.of(run.tenant)
-            return next_at(spec.wait_until, run.since_ms, self._profiles.zone(self._members(run.nodes), policy))
-        length = spec.wait if spec.wait is not None else spec.wait_for.within if spec.wait_for is not None else 0
-        return run.since_ms + length
 
     def _look(self, run: Run, course: Course) -> bool:
         """Takes a run on that waits for an event which has come."""
@@ -309,8 +271,7 @@ class Journeys:
     # Asking
 
     def _members(self, nodes: tuple[str, ...]) -> list[str]:
-        one_id, _ = self._profiles.person(nodes)
-        return self._profiles.members(one_id) if one_id else list(nodes[:1])
+        return self._profiles.around(nodes)
 
     def _of(self, nodes: tuple[str, ...]) -> list[Run]:
         return self.runs.of(self._members(nodes)) if len(self.runs) else []

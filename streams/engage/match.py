@@ -81,7 +81,8 @@ class Match:
         """As a table row."""
         return (
             *(self.business_key, self.nodes, self.anchor_ms, self.due_ms, self.events),
-            *(self.stage.value, self.number, self.tried, self.sent_to, self.held),
+            *(self.stage.value, self.number, self.tried, self.sent_to),
+            *([self.held] if self.held else []),
         )
 
 

@@ -47,6 +47,11 @@ class Profiles:
         """All nodes of this person."""
         return self._persons.members(one_id)
 
+    def around(self, nodes: tuple[str, ...]) -> list[str]:
+        """All nodes of the person of the strongest of these; it alone where it is nobody's."""
+        one_id, _ = self.person(nodes)
+        return self.members(one_id) if one_id else list(nodes[:1])
+
     def recipient(
         self, one_id: str, policy: DeliveryPolicy, channels: Iterable[str], at_hand: Collection[str]
     ) -> Recipient:

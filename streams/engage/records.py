@@ -51,7 +51,7 @@ class Move(NamedTuple):
     step: str
     why: str
     since_ms: int
-    moved_ms: int
+    moved_time_ms: int
     seq: int
 
 

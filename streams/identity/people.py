@@ -117,8 +117,10 @@ class People:
 
     def linked(self, a: str, b: str) -> bool:
         """Whether there is a link between the two."""
-        links = self.links
-        return any(row[0] == a for row in links.get(b, ())) or any(row[0] == b for row in links.get(a, ()))
+        for row in self.links.get(b, ()):
+            if row[0] == a:
+                return True
+        return any(row[0] == b for row in self.links.get(a, ()))
 
     def contested(self, node: str) -> bool:
         """Whether two known persons claim this value."""

@@ -58,6 +58,9 @@ class Persons:
         settled = self._settled.get(tuple(nodes))
         if settled is not None:
             return self.node(settled)
+        at_once = self._at_once(nodes)
+        if at_once is not None:
+            return at_once
         policy = self._policies.of(tenant_of(nodes[0]))
         self._meetings.name_hashes(nodes, policy)
         usable = self._usable(nodes, policy)
@@ -72,6 +75,21 @@ class Persons:
         if usable and usable[0] in struck:
             return None
         return [node for node in nodes if node not in struck]
+
+    def _at_once(self, nodes: Sequence[str]) -> Node | None:
+        """Where two ids belong that are linked and have nothing odd about them; None where all must be asked."""
+        if len(nodes) != 2:
+            return None
+        a, b = nodes
+        for odd in (self._current, self._aliases, self._breaker.suspects):
+            if a in odd or b in odd:
+                return None
+        if not self._people.linked(a, b):
+            return None
+        ranks = self._policies.of(tenant_of(a)).ranks
+        rank, other = ranks[kind_of(a)], ranks[kind_of(b)]
+        first: Node = self._nodes[a if rank < other or (rank == other and a < b) else b]
+        return first
 
     def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
         """The ids that name somebody, the strongest first, phones in plain where they are known so."""
@@ -217,10 +235,12 @@ class Persons:
     def addresses(self, one_id: str, at_hand: Collection[str]) -> list[str]:
         """The nodes under which a person can be reached, in alphabetical order.
 
-        A value that another person claims is none, unless it is at hand: it stood on the event that matters.
+        A value that another person claims is none, unless it is at hand: it stood on the event that matters. One that
+        is suspected never is.
         """
-        contested = self._people.contested
-        return [node for node in self.members(one_id) if node in at_hand or not contested(node)]
+        contested, suspects = self._people.contested, self._breaker.suspects
+        trusted = (node for node in self.members(one_id) if node not in suspects)
+        return [node for node in trusted if node in at_hand or not contested(node)]
 
     def everyone(self) -> dict[str, list[str]]:
         """All persons with their nodes."""

@@ -80,6 +80,7 @@ class WriteFacts:
     def _write(self, frames: Sequence[Resolved], started: float) -> None:
         written = self._until_available(lambda: self._writer.write(frames))
         self._measure(written, time.perf_counter() - started)
+        self.pulse += 1
 
     def _catch_up(self, rebuilt: TablesRebuilt, last: Item) -> None:
         """Takes over where rebuilt tables end, which may be behind the frames that were at hand."""

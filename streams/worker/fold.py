@@ -78,6 +78,7 @@ class Fold:
         self.waits_for = ""
         self._measured_s = 0.0
         self._stopping = threading.Event()
+        self._restoring = Progress(shard, telemetry, self._stopping)
         self._journal = Log(settings, JOURNAL, shard, self.number)
 
     def open(self) -> int:
@@ -102,7 +103,7 @@ class Fold:
     def _restore(self, archive: Archive | None) -> Position:
         assert self._store is not None
         began, reader, partition = time.monotonic(), self._reader(), TopicPartition(CHANGELOG, self._shard)
-        told = Progress(self._shard, self._telemetry, self._stopping).told
+        told = self._restoring.told
         tables, position = restore(
             self._store, reader, partition, self._stopping, archive=archive, here=self._here, told=told
         )
@@ -145,7 +146,7 @@ class Fold:
     @property
     def pulse(self) -> int:
         """See `Work`."""
-        return self._isolating.rounds if self._isolating is not None else 0
+        return self._restoring.steps + (self._isolating.rounds if self._isolating is not None else 0)
 
     def _reader(self) -> Consumer:
         return Consumer(consumer_config(self._settings.kafka, f"siyu-restore-{self._shard}", enable_partition_eof=True))

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 from streams.poison import place_of, trace_of
+from streams.worker.faults import told_of, traced
 from streams.worker.flow import Batching, Flow, Freely
 from streams.worker.standing import Standing, State
 
@@ -158,8 +159,8 @@ class Lane:
                 await self._work_on()
             except (asyncio.CancelledError, Abandoned):
                 await self._finish(self._work.close)
-        except BaseException:
-            log.exception("%s failed; ending this worker, its frames will be worked again", self._name)
+        except BaseException as error:
+            log.error("%s failed; ending this worker, its frames will be worked again\n%s", self._name, traced(error))
             self._end()
 
     async def _work_on(self) -> None:
@@ -240,7 +241,7 @@ class Lane:
         except asyncio.CancelledError:
             failed = (await asyncio.gather(task, return_exceptions=True))[0]
             if isinstance(failed, Exception) and not isinstance(failed, Abandoned):
-                log.warning("%s ends without its last batch: %s", self._name, failed)
+                log.warning("%s ends without its last batch: %s", self._name, told_of(failed))
             raise
 
 

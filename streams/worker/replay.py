@@ -106,6 +106,9 @@ def plan(settings: Settings, live: Database, span: Span) -> Plan:
         parts = [_part(live, span, shard, holds.get(shard), since) for shard in there]
     except NotHeld as error:
         raise NotReplayed(f"{error}; --held replays what is held, and keeps older facts as they are") from error
+    if span.from_offset is not None and all(part.live < span.from_offset for part in parts):
+        ends = ", ".join(f"{part.live} of shard {part.shard}" for part in parts)
+        raise NotReplayed(f"no facts are written as far as journal offset {span.from_offset}: they end at {ends}")
     return Plan(parts, holds, resolved)
 
 
@@ -143,7 +146,7 @@ def replay(
         if not swapped:
             with suppress(SinkUnavailable, ValueError):
                 building.abandon()
-    yield Swapped(with_rows.rows, time.monotonic() - began, _tidied(live))
+    yield Swapped(dict(with_rows.rows), time.monotonic() - began, _tidied(live))
 
 
 def told(event: Part | Progress | Swapped) -> dict[str, Any]:

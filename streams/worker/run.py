@@ -24,6 +24,7 @@ from streams.settings import Settings
 from streams.topics import JOURNAL, RESOLVED
 from streams.worker.clients import BrokerUnavailable, registry_of
 from streams.worker.ending import Ending, leave
+from streams.worker.faults import traced
 from streams.worker.flow import Batching
 from streams.worker.health import Health
 from streams.worker.lane import EXIT_FAULT
@@ -80,8 +81,8 @@ def run_worker(role: str, settings: Settings) -> int:
     except Refused as refused:
         log.critical("%s worker does not start: %s", role, refused)
         return refused.code
-    except Exception:
-        log.exception("%s worker failed; what it had not committed is worked again", role)
+    except Exception as error:
+        log.error("%s worker failed; what it had not committed is worked again\n%s", role, traced(error))
         return EXIT_FAULT
     finally:
         process.ending.begin()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 
 from schemas.frames import Resolved, decode_resolved, encode_resolved
@@ -33,13 +34,14 @@ class NotHeld(Exception):
 class Held:
     """What the broker still has of a shard.
 
-    `resolved`: the journal offset of the first resolved frame, None where there is no frame. `whole`: the journal is
-    there from its very first frame on.
+    `resolved`: the journal offset of the first resolved frame, None where there is no frame, and `since_ms` the time of
+    its record. `whole`: the journal is there from its very first frame on.
     """
 
     shard: int
     resolved: int | None
     whole: bool
+    since_ms: int = 0
 
     def source(self, start: int) -> str:
         """The topic from which frames from this journal offset on come. Raises NotHeld."""
@@ -47,7 +49,9 @@ class Held:
             return RESOLVED
         if self.whole:
             return JOURNAL
-        begins = "nothing" if self.resolved is None else f"nothing before journal offset {self.resolved}"
+        begins = "nothing"
+        if self.resolved is not None:
+            begins = f"nothing before journal offset {self.resolved}, of {time_text(self.since_ms)}"
         raise NotHeld(
             f"shard {self.shard} can't be replayed from journal offset {start}: {RESOLVED} holds {begins}, and"
             f" {JOURNAL} not its first frames, from which it could be folded again"
@@ -62,7 +66,14 @@ class Held:
 def held(settings: Settings, shard: int, resolved_first: int, journal_first: int) -> Held:
     """What is held of a shard; `..._first`: the first offsets that the broker has. Raises BrokerUnavailable."""
     first = next(read(settings, RESOLVED, {shard: resolved_first}), None)
-    return Held(shard, None if first is None else decode_resolved(first.value).journal_offset, journal_first == 0)
+    if first is None:
+        return Held(shard, None, journal_first == 0)
+    return Held(shard, decode_resolved(first.value).journal_offset, journal_first == 0, first.time_ms)
+
+
+def time_text(time_ms: int) -> str:
+    """To the second, in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 class ShardLog:

@@ -22,7 +22,7 @@ from streams.worker.clients import BrokerUnavailable, admin, sentence
 
 _ANSWER_WITHIN_S = 5.0
 _POLL_S = 0.05
-_CHECKED = ("message.timestamp.type", "max.message.bytes", "cleanup.policy", "retention.ms")
+_CHECKED = ("message.timestamp.type", "max.message.bytes", "cleanup.policy", "retention.ms", "retention.bytes")
 
 
 class Standing(NamedTuple):

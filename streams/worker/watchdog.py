@@ -17,6 +17,7 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 
 from streams.worker.clients import BrokerUnavailable
+from streams.worker.faults import traced
 from streams.worker.lane import EXIT_FAULT, end_process
 from streams.worker.offsets import Offsets
 from streams.worker.stalls import Look, Stall, Stalls
@@ -73,8 +74,8 @@ class Watchdog:
         while True:
             try:
                 self.look()
-            except Exception:
-                log.exception("the watchdog could not look")
+            except Exception as error:
+                log.error("the watchdog could not look\n%s", traced(error))
             time.sleep(self._every_s)
 
     def look(self) -> None:

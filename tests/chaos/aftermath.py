@@ -24,9 +24,9 @@ from bench.traffic import Truth
 from schemas.codec import decode_one, encode
 from schemas.frames import encode_resolved
 from schemas.registry import LocalRegistry
+from sinks.audit import Asked
 from sinks.embedded import EmbeddedSink
 from sinks.migrations import runner
-from sinks.sink import Database
 from sinks.urls import open_sink
 from sinks.writer import BlockWriter
 from streams.backtest import Shards
@@ -44,6 +44,7 @@ PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES, DEADLETTER)
 _CUT_BY_BLOCK = {"sink_blocks", "migrations", "touchpoint_minute_parts"}
 """Tables whose rows depend on how frames fell into blocks; the roll-up over the parts does not."""
 
+_BYTES = {"raw", "raw_key"}
 _TOO_LATE = {"expired", "ended_before_send"}
 _REGISTRY = LocalRegistry()
 Differences = dict[str, tuple[int, int]]
@@ -128,7 +129,11 @@ class Aftermath:
     def facts(self) -> Differences:
         """Tables and views of ClickHouse: rows, less the numbers of their blocks."""
         with closing(open_sink(self.settings.sink_url)) as found:
-            return {name: _difference(rows, _rows(found, name)) for name, rows in self.undisturbed.items()}
+            return self.facts_of(found)
+
+    def facts_of(self, found: Asked) -> Differences:
+        """The same, of a database that another process may own."""
+        return {name: _difference(rows, _rows(found, name)) for name, rows in self.undisturbed.items()}
 
     @cached_property
     def undisturbed(self) -> dict[str, Counter[Any]]:
@@ -142,8 +147,9 @@ class Aftermath:
             return {name: _rows(database, name) for name in names if name not in _CUT_BY_BLOCK}
 
 
-def _rows(database: Database, table: str) -> Counter[Any]:
-    columns = [row[0] for row in database.query(f"DESCRIBE TABLE siyu.{table}").rows if row[0] != "block"]
+def _rows(database: Asked, table: str) -> Counter[Any]:
+    named = [row[0] for row in database.query(f"DESCRIBE TABLE siyu.{table}").rows if row[0] != "block"]
+    columns = [f"hex({name})" if name in _BYTES else name for name in named]
     return Counter(map(repr, database.query(f"SELECT {', '.join(columns)} FROM siyu.{table}").rows))
 
 

@@ -74,7 +74,7 @@ def chaos(spec: Spec, folder: Path) -> Iterator[Chaos]:
         apache_kafka(folder / "kafka", settings=FOREVER) as broker,
         clickhouse_server(folder / "clickhouse") as database,
     ):
-        settings = _settings(folder, broker, database, traffic.spec.tenants)
+        settings = settings_of(folder, broker, database, traffic.spec.tenants)
         ids = stack.prepare(settings, sorted(RULES.glob("unpaid-*.yaml")), traffic.spec.start_ms - 60_000)
         with crew(settings, folder, {"kafka": broker, "clickhouse": database}) as workers:
             stack.await_controls(settings, ids, list(workers.at.values()))
@@ -84,7 +84,8 @@ def chaos(spec: Spec, folder: Path) -> Iterator[Chaos]:
             yield Chaos(traffic, workers, hunt, Aftermath(settings, folder), time.monotonic() - began)
 
 
-def _settings(folder: Path, broker: Server, database: Server, tenants: tuple[str, ...]) -> Settings:
+def settings_of(folder: Path, broker: Server, database: Server, tenants: tuple[str, ...]) -> Settings:
+    """Simulated time, short batches."""
     return Settings(
         data=folder / "data",
         tenants=tenants,
@@ -122,14 +123,14 @@ def _hunted(spec: Spec, workers: Crew, traffic: Traffic, charges: Path) -> Hunt:
 
 def _settle(spec: Spec, hunt: Hunt, settings: Settings) -> None:
     gives_up = time.monotonic() + spec.settles_within_s
-    while missing := _missing(settings):
+    while missing := missing_of(settings):
         if time.monotonic() > gives_up:
             raise NotSettled(missing)
         hunt.tend(arming=False)
         time.sleep(_POLL_S)
 
 
-def _missing(settings: Settings) -> str:
+def missing_of(settings: Settings) -> str:
     """What is still under way, "" when nothing is."""
     if behind := _unread(settings):
         return f"{behind} raw records are not journaled"

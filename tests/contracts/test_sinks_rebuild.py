@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,22 @@ def test_who_wrote_the_old_tables_goes_on_in_the_fresh_ones(live: Database) -> N
     old.write(GIVEN[4:])
     assert facts(live, 0) == written(live, frames(8, 5, shard=1), 1)
     assert_rollups_are_sums_of_facts(live)
+
+
+def test_who_has_nothing_to_write_sees_too_that_the_fresh_tables_lack_something(live: Database) -> None:
+    old = writer(live)
+    old.write(GIVEN[:6])
+    empty = replace(GIVEN[6], tables={})
+    assert old.write([empty]).rows == 0
+    swapped(live, GIVEN[:4])
+    with pytest.raises(TablesRebuilt):
+        old.write([empty])
+    assert old.position() == 7
+    old.write(GIVEN[4:])
+    assert writer(live).position() == 15
+    with pytest.raises(AnotherWriter):
+        old.write([empty])
+    assert facts(live, 0) == written(live, frames(8, 5, shard=1), 1)
 
 
 def test_fresh_tables_may_be_further_than_who_wrote_the_old_ones(live: Database) -> None:

@@ -18,7 +18,7 @@ from sinks.writer import BlockWriter
 from tests.unit.sinks.opened import DATABASES, opened_database
 from tests.unit.sinks.resolved import START_MS, frames, rows_of
 
-CLICKHOUSE_TYPES = {pa.string(): "String", pa.int32(): "Int32", pa.int64(): "Int64"}
+CLICKHOUSE_TYPES = {pa.string(): "String", pa.int32(): "Int32", pa.int64(): "Int64", pa.binary(): "String"}
 ADDED = {"shard": "UInt16", "journal_offset": "UInt64", "block": "UInt64"}
 
 
@@ -133,6 +133,21 @@ def test_events_now_shows_all_columns_of_events(database: Database) -> None:
     assert set(columns_of(database, "events_now")) == {*columns_of(database, "events"), "one_id_then"}
 
 
+def test_refused_bytes_are_kept_as_they_came_and_people_are_shown_none_of_them(database: Database) -> None:
+    letter = {"reason": "not_framed", "topic": "events.raw.app", "raw_offset": 7, "received_ms": START_MS}
+    payloads = [b"\x00\xff phone 13800000001\n", b"", bytes(range(256))]
+    write(database, ("deadletters_raw", rows_of("deadletters_raw", *({**letter, "raw": raw} for raw in payloads))))
+    found = database.query("SELECT hex(raw), hex(raw_key), schema_id FROM siyu.deadletters_raw ORDER BY length(raw)")
+    assert [bytes.fromhex(row[0]) for row in found.rows] == sorted(payloads, key=len)
+    assert {row[1:] for row in found.rows} == {("", None)}
+    shown = rows(database, "SELECT * FROM siyu.deadletters ORDER BY bytes")
+    assert [row["bytes"] for row in shown] == sorted(map(len, payloads))
+    assert {(row["reason"], row["raw_offset"], row["received"]) for row in shown} == {
+        ("not_framed", 7, "2024-06-10 06:13:20")
+    }
+    assert not [text for row in shown for text in row.values() if "1380" in str(text)]
+
+
 def test_a_moment_is_kept_in_milliseconds_and_shown_in_utc_seconds(database: Database) -> None:
     write(database, ("events", rows_of("events", {"event_id": "e", "event_time_ms": 1_718_012_580_999})))
     found = database.query("SELECT event_time_ms, event_time FROM siyu.events").rows
@@ -224,7 +239,7 @@ def test_where_a_journey_stands_is_its_last_move_and_whose_it_is_today(database:
             "one_id": node.upper(),
             "step": step,
         }
-        | {"why": why, "entered_ms": START_MS, "since_ms": START_MS + seq, "moved_ms": START_MS + seq, "seq": seq}
+        | {"why": why, "entered_ms": START_MS, "since_ms": START_MS + seq, "moved_time_ms": START_MS + seq, "seq": seq}
         for seq, (run, node, step, why) in enumerate(
             (
                 ("r1", "a", "settle", "entered"),

@@ -101,3 +101,29 @@ def test_a_server_that_is_away_is_one_sentence(
     for words in (["query", "SELECT 1"], ["migrate", "plan"]):
         assert main(words) == 1
         assert capsys.readouterr().err.startswith("siyu: ClickHouse at 127.0.0.1:1")
+
+
+def test_who_stands_where_in_a_journey_is_told_from_the_facts(data: Path, tmp_path: Path) -> None:
+    least = {"touchpoint": "app", "tenant": "acme", "event_time": 1_700_000_000_000}
+    told = [
+        least | {"event_id": f"e{n}", "event_type": kind, "identities": [{"kind": "phone", "value": f"1391234000{n}"}]}
+        for n, kind in enumerate(("register", "register", "order_paid"))
+    ]
+    told[2]["identities"] = told[1]["identities"]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
+    rule = Path(__file__).parents[2] / "deploy" / "rules" / "newcomer-gift.yaml"
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / rule.name).write_text(rule.read_text())
+    words = ("--events", str(tmp_path / "events.jsonl"), "--rules", str(tmp_path / "rules"), "--out", str(data))
+    done = siyu("backtest", *words, "--settle", "2")
+    assert done.returncode == 0, done.stderr
+    (step,) = answered("journeys", "steps", "--tenant", "acme")
+    assert (step["rule"], step["step"], step["persons"]) == ("newcomer-gift", "claim", 1)
+    (inside,) = answered("journeys", "show", "--rule", "newcomer-gift", "--step", "claim")
+    assert len(answered("journeys", "show", "--left")) == 2
+    path = answered("journeys", "path", "--person", inside["one_id"])
+    assert [(one["step"], one["why"]) for one in path] == [
+        ("settle", "entered"),
+        ("gift", "timeout"),
+        ("claim", "sent"),
+    ]

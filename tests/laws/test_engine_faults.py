@@ -231,10 +231,25 @@ def test_what_ingest_refused_goes_out_as_one_dead_letter_however_often_its_cut_c
     assert (topic, subject, record) == ("events.deadletter", "dead_letter", LETTER)
     assert key.encode(errors="surrogateescape") == b"\xfe"
     assert written_and_read(subject, record) == LETTER
+    (row,) = tables(outputs)["deadletters_raw"]
+    names = ("stage", "reason", "topic", "schema_id", "raw_key", "raw")
+    assert {name: row[name] for name in names} == {name: LETTER[name] for name in names}
+    assert (row["raw_partition"], row["raw_offset"], row["received_ms"]) == (
+        *(LETTER["partition"], LETTER["offset"], LETTER["time"]),
+    )
+
+
+def test_the_detail_of_a_dead_letter_is_stored_without_phones() -> None:
+    letter = {**LETTER, "detail": "tenant 13800000001 is not known"}
+    _, outputs = fold(Journal().lane((CONTROL,), [Said(BASE, REFUSAL, letter)]).frames)
+    (row,) = tables(outputs)["deadletters_raw"]
+    assert row["detail"] == "tenant 138****0001 is not known"
 
 
 def test_what_an_operator_asked_for_and_cannot_be_done_is_a_dead_letter() -> None:
     journal = Journal().lane((CONTROL,), [Said(BASE, "control", {"tenant": "*", "kind": "nosuch", "text": ""})])
-    ((topic, _, subject, letter),) = public(fold(journal.frames)[1])
+    _, outputs = fold(journal.frames)
+    ((topic, _, subject, letter),) = public(outputs)
     assert (topic, subject, letter["offset"]) == ("events.deadletter", "dead_letter", 0)
+    assert [row["reason"] for row in tables(outputs)["deadletters_raw"]] == [letter["reason"]]
     assert written_and_read(subject, letter) == letter

@@ -13,7 +13,7 @@ from streams.engine import Engine, Outputs, person_sets
 from streams.identity.breaker import REJECTED
 from streams.identity.people import Refusal
 from streams.journal.tables import Change, Tables
-from tests.support.crowds import BASE, IDS, breakers, crowds, pairs_only, ruled
+from tests.support.crowds import BASE, IDS, breakers, crowds, pairs_only, ruled, seen
 from tests.support.frames import SALT, fold, public, tables
 from tests.support.journals import SECOND, frames_of
 from tests.support.lines import Commanded, Id, Item, MergePolicyText
@@ -171,3 +171,16 @@ def test_what_clickhouse_says_is_held_is_what_is_held(policy: MergePolicyText, l
     pairs = {frozenset(name[end] for end in key.split("\x1e")) for key in found}
     values = {node for node, row in engine.tables.table("suspects").items() if row[3] != REJECTED}
     assert {pair for pair, word in last.items() if word == "held"} == pairs | {frozenset((name[n], "")) for n in values}
+
+
+def test_an_operator_releases_by_the_node_that_clickhouse_tells() -> None:
+    policy = MergePolicyText("few", seen_with=(("phone", 1, 0),))
+    till = ("phone", "", "+8613900000001")
+    lines: list[Item] = [ruled(policy), *(seen(n, (("uid", "", f"u{n}"), till)) for n in (1, 2))]
+    engine, outputs = _run(lines)
+    (row,) = (row for row in tables(outputs)["identity_holds"] if not row["node_b"])
+    release = Commanded(BASE + 9 * SECOND, lines[0].read, "t1", (("node", "", row["node_a"]),), "release")
+    assert _suspects(engine)
+    engine, outputs = _run((*lines, release))
+    assert not outputs[-1].refused
+    assert not _suspects(engine)

@@ -182,6 +182,7 @@ class Oracle:
         people = self.people(at)
         order = list(people.seen)
         reached = [one for one in people.person(node) if one in at_hand or one not in people.contested]
+        reached = [one for one in reached if one not in people.suspects]
         return sorted(reached, key=order.index, reverse=True)
 
     def nodes(self, at: int, event: Event) -> list[Node]:

@@ -11,9 +11,9 @@ CREATE TABLE IF NOT EXISTS siyu.journey_moves
     step String,
     why String,
     since_ms Int64,
-    moved_ms Int64,
+    moved_time_ms Int64,
     seq Int64,
-    moved_time DateTime('UTC') DEFAULT toDateTime(intDiv(moved_ms, 1000)),
+    moved_time DateTime('UTC') DEFAULT toDateTime(intDiv(moved_time_ms, 1000)),
     shard UInt16,
     journal_offset UInt64,
     block UInt64
@@ -25,19 +25,19 @@ ORDER BY (tenant, rule, run, seq);
 -- Where each run stands now, and whose it is today; of those who have left, why.
 CREATE VIEW IF NOT EXISTS siyu.journey_now AS
 SELECT
-    tenant, rule, rule_version, run, step, why, entered_ms, since_ms, moved_ms, node,
+    tenant, rule, rule_version, run, step, why, entered_ms, since_ms, moved_time_ms, node,
     if(named = 1, now_id, one_id_then) AS one_id
 FROM
 (
     SELECT
         tenant, rule, run, last_version AS rule_version, last_step AS step, last_why AS why, entered AS entered_ms,
-        last_since AS since_ms, last_moved AS moved_ms, last_node AS node, last_one_id AS one_id_then
+        last_since AS since_ms, last_moved AS moved_time_ms, last_node AS node, last_one_id AS one_id_then
     FROM
     (
         SELECT
             tenant, rule, run, argMax(rule_version, seq) AS last_version, argMax(step, seq) AS last_step,
             argMax(why, seq) AS last_why, min(entered_ms) AS entered, argMax(since_ms, seq) AS last_since,
-            argMax(moved_ms, seq) AS last_moved, argMax(node, seq) AS last_node, argMax(one_id, seq) AS last_one_id
+            argMax(moved_time_ms, seq) AS last_moved, argMax(node, seq) AS last_node, argMax(one_id, seq) AS last_one_id
         FROM siyu.journey_moves
         GROUP BY tenant, rule, run
     )

@@ -25,11 +25,14 @@ class Progress:
         self._telemetry = telemetry
         self._stopping = stopping
         self._logged_s = time.monotonic()
+        self.steps = 0
+        """How often there was something to tell: while it rises the restore gets on."""
 
     def told(self, part: str, done: int, of: int) -> None:
         """So much of this part (store, snapshot, changelog) has been read, of so much about."""
         if self._stopping.is_set():
             raise Abandoned
+        self.steps += 1
         self._telemetry.set("siyu_restore_records", done, shard=self._shard, part=part)
         self._telemetry.set("siyu_restore_records_expected", of, shard=self._shard, part=part)
         if time.monotonic() - self._logged_s > _LOG_EVERY_S:

@@ -96,3 +96,19 @@ def test_a_branch_asks_for_the_event_only_where_it_is_kept() -> None:
     found = lint(counted.replace('where: steps.claim == "timeout"', "where: event.amount_fen > 1"))
     assert isinstance(found, list)
     assert "only a journey that begins with when.event keeps its event" in found[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("when", "sentence"),
+    [
+        ("date: { trait: birthday, at: 9 }", 'a time of day is HH:MM in quotes, such as "09:00"'),
+        ('date: { trait: birthday, at: "09:00", leap: mar_02 }', "when.date.leap must be 'feb_28' or 'mar_01'"),
+        ('date: { trait: birthday, at: "09:00", days: 181 }', "input should be less than or equal to 180"),
+        ("threshold: { of: points, value: points, at_least: 1 }", "when.threshold.value must match"),
+        ("threshold: { of: points, value: amount_fen }", "when.threshold.at_least is missing"),
+    ],
+)
+def test_a_fault_in_a_date_or_a_threshold_is_named_with_its_line(when: str, sentence: str) -> None:
+    found = lint(GOOD.replace("event: { of: register }", when))
+    assert isinstance(found, list)
+    assert [fault.line for fault in found if sentence in fault.sentence] == [5]

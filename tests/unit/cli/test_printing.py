@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from schemas.codec import encode
+from schemas.masking import hidden
 from schemas.registry import LocalRegistry
-from streams.cli.deadletters import decoded, hidden, record_of
+from streams.cli.deadletters import decoded, record_of
 from streams.cli.tables import print_records, shown
 from streams.worker.clients import Record
 

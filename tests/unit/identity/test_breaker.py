@@ -78,6 +78,12 @@ def test_later_events_go_on_without_the_value() -> None:
     assert TILL not in told.persons.usable((TILL, card(20)))
 
 
+def test_nobody_is_reached_at_a_till() -> None:
+    told = till(9)
+    assert told.persons.addresses(told.who(TILL), (TILL,)) == []
+    assert card(3) in told.persons.addresses(told.who(card(3)), ())
+
+
 def test_what_earlier_events_said_of_their_other_ids_is_known_when_the_strongest_is_found_out() -> None:
     told = Told()
     openids = [node("openid", f"o{number}", "wx") for number in range(9)]

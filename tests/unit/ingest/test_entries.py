@@ -52,6 +52,21 @@ def test_a_command_has_its_ids_in_the_form_in_which_they_are_compared() -> None:
     assert record["b"] == {"kind": "phone", "scope": "", "value": "+8613800138000"}
 
 
+@pytest.mark.parametrize("kind", ["release", "reject"])
+def test_what_is_held_may_be_named_by_the_hash_of_its_node(kind: str) -> None:
+    record = _record(COMMANDS, command(kind=kind, a=identity("node", "0f" * 16), b=None))
+    assert record["a"] == {"kind": "node", "scope": None, "value": "0f" * 16}
+
+
+def test_only_a_whole_hash_of_something_held_is_taken_for_a_node() -> None:
+    short = {"kind": "release", "a": identity("node", "0f" * 15), "b": None}
+    for changes in ({"a": identity("node", "0f" * 16)}, short):
+        assert _refused(COMMANDS, command(**changes)) == (
+            Reason.INVALID_COMMAND,
+            "a is no usable id: unknown_kind",
+        )
+
+
 def test_a_control_for_all_goes_to_every_shard() -> None:
     frames = intake(shards=3).process(stand((CONTROL, control(tenant="*")))).frames
     assert [len(frame.entries) for frame in frames.values()] == [1, 1, 1]

@@ -72,6 +72,15 @@ def test_a_sink_that_was_away_is_caught_up_with(tmp_path: Path, caplog: pytest.L
     ]
 
 
+def test_writing_much_at_once_is_seen_to_get_on(tmp_path: Path) -> None:
+    work = WriteFacts(0, Settings(data=tmp_path), MemorySink(), threading.Lock(), Telemetry("sink"))
+    work.open()
+    before = work.pulse
+    for frame in GIVEN:
+        work.process(items([frame]))
+    assert work.pulse == before + len(GIVEN)
+
+
 def test_a_wait_is_seen_with_its_reason_and_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     telemetry, now = Telemetry("sink"), [1000.0]
     waiting = Waiting(3, telemetry, lambda: now[0])

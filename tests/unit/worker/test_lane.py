@@ -94,6 +94,21 @@ def test_a_failure_ends_the_process_and_acknowledges_nothing(wrong: str) -> None
     assert acked(run(story())) == []
 
 
+def test_a_failure_is_logged_with_its_place_and_without_what_it_quotes(caplog: pytest.LogCaptureFixture) -> None:
+    quoted = "13800000001 wants tea"
+
+    async def story() -> None:
+        work = free(Log())
+        work.process = lambda items: int(quoted)  # type: ignore[assignment, method-assign]
+        _put(_lane(work), work.log, 0)
+        await work.log.until(ENDED)
+
+    run(story())
+    (failed,) = [record.getMessage() for record in caplog.records if "test/0 failed" in record.getMessage()]
+    assert "ValueError in " in failed
+    assert quoted not in failed
+
+
 def test_a_failure_to_close_ends_the_process_since_nobody_else_could_open() -> None:
     async def story() -> Log:
         log = Log()

@@ -160,3 +160,10 @@ def test_a_restore_is_given_up_when_the_shard_goes() -> None:
     stopping.set()
     with pytest.raises(Abandoned):
         Restore(_store(HERE), _changelog(), None, HERE, Progress(0, Telemetry("engine"), stopping).told).run()
+
+
+def test_a_restore_that_gets_on_is_seen_while_it_lasts(archive: Archive) -> None:
+    _save(archive, Position(2, 2))
+    progress = Progress(0, Telemetry("engine"), threading.Event())
+    Restore(MemoryStore(), _changelog(), archive, HERE, progress.told).run()
+    assert progress.steps > 1

@@ -84,6 +84,11 @@ def test_opening_may_take_longer() -> None:
     assert "is opening" in stall.sentence
 
 
+def test_opening_may_take_as_long_as_it_likes_while_it_gets_on() -> None:
+    opening = [look(OPENING_S / 2, standings=standing(-1, state=State.OPENING, pulse=at)) for at in range(9)]
+    assert stuck(*opening) == []
+
+
 def test_a_loop_that_does_not_go_round_is_stuck_whatever_the_lag() -> None:
     (stall,) = stuck(*[look(turned_s=0.5, ends={ZERO: 5}) for _ in range(7)])
     assert stall.sentence == "its loop has not gone round for 60 s"
