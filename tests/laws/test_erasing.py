@@ -38,7 +38,8 @@ def node(who: Id) -> str:
 
 
 def members(engine: Engine, who: Id) -> frozenset[str]:
-    one_id = engine.persons.node(node(who)).one_id
+    """The nodes of the person of this id, which may be known by its plain phone."""
+    one_id = engine.persons.node(engine.tables.table("aliases").get(node(who), node(who))).one_id
     return frozenset(engine.persons.members(one_id)) if one_id else frozenset()
 
 

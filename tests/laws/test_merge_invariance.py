@@ -82,7 +82,7 @@ def test_a_merge_at_any_place_before_a_decision_gives_the_same_triggers(
     known_first = met_at(0, events, text)
     for place in range(min(len(events), first_decided(known_first) - 2) + 1):
         outputs = met_at(place, events, text)
-        if first_decided(outputs) > place:
+        if first_decided(outputs) > place + 1:  # else the clock came to it before the meeting did
             assert sent(outputs) == sent(known_first)
             assert len(decisions(outputs)) == len(decisions(known_first))
 
