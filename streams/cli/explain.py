@@ -79,8 +79,9 @@ def _explained(arguments: argparse.Namespace, settings: Settings) -> Explained:
         if arguments.rule or arguments.person or arguments.order:
             raise Misuse("name a TRIGGER_ID, or --rule and --person, not both")
         found = Stored(settings, "").trigger(arguments.trigger_id)
-        inquiry = _Inquiry(settings, found["tenant"], found["rule"], "")
-        return inquiry.about(found["one_id"], lambda history: _same(history, found["cause"].split(",")[0]))
+        inquiry = _Inquiry(settings, found["tenant"], found["rule"], found["business_key"])
+        one_id = inquiry.stored.today(found["node"], found["one_id"])
+        return inquiry.about(one_id, lambda history: _same(history, found["cause"].split(",")[0]))
     if not arguments.rule or not (arguments.person or arguments.order):
         raise Misuse("name a TRIGGER_ID, or --rule with --person or --order")
     inquiry = _Inquiry(settings, _tenant(arguments.tenant, settings), arguments.rule, arguments.order)

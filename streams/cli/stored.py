@@ -24,6 +24,7 @@ from streams.rules.book import Compiled
 from streams.settings import Settings
 
 _MOST = 1_000
+_NOW = "SELECT one_id FROM siyu.identity_now WHERE tenant = %(tenant)s AND node = %(node)s"
 _FIELDS = (
     *("event_id", "event_type", "event_time_ms", "received_ms", "touchpoint", "scene", "channel", "campaign"),
     *("order_id", "amount_fen", "item_id", "category", "properties", "node", "set_aside"),
@@ -46,8 +47,7 @@ class Stored:
         """The one_id of this id. Raises Failure where nobody has it."""
         text = (self._tenant, identity["kind"], identity["scope"] or "", identity["value"])
         node = keyed_hash("\x1f".join(text), self._settings.salt.get_secret_value().encode())
-        asked = "SELECT one_id FROM siyu.identity_now WHERE tenant = %(tenant)s AND node = %(node)s"
-        rows = self._ask(asked, node=node)
+        rows = self._ask(_NOW, node=node)
         if not rows or not rows[0]["one_id"]:
             raise Failure(self._unknown(identity))
         return str(rows[0]["one_id"])
@@ -66,9 +66,12 @@ class Stored:
         rows = self._ask(sql, order=order)
         if not rows:
             raise Failure(f"no event of {self._tenant} names order {order}")
-        asked = "SELECT one_id FROM siyu.identity_now WHERE tenant = %(tenant)s AND node = %(node)s"
-        now = self._ask(asked, node=rows[0]["node"])
-        return str(now[0]["one_id"] if now else rows[0]["one_id"])
+        return self.today(rows[0]["node"], rows[0]["one_id"])
+
+    def today(self, node: str, one_id: str) -> str:
+        """The one_id that the node has now; the given one where the map has never named it."""
+        rows = self._ask(_NOW, node=node)
+        return str(rows[0]["one_id"]) if rows else one_id
 
     def ids(self, one_id: str) -> dict[str, KnownId]:
         """The ids of this person today, by node."""
@@ -83,9 +86,9 @@ class Stored:
         return {row["node"]: KnownId(row["k"], row["s"], row["v"]) for row in rows if row["now"] == one_id}
 
     def trigger(self, trigger_id: str) -> dict[str, Any]:
-        """The last decision under this id: tenant, rule, one_id, cause. Raises Failure where there is none."""
+        """The last decision under this id: tenant, rule, business_key, node, one_id, cause. Raises Failure."""
         sql = """
-            SELECT tenant, rule, one_id, cause FROM siyu.decisions WHERE trigger_id = %(trigger_id)s
+            SELECT tenant, rule, business_key, node, one_id, cause FROM siyu.decisions WHERE trigger_id = %(trigger_id)s
             ORDER BY decided_time_ms DESC LIMIT 1"""
         rows = self._ask(sql, trigger_id=trigger_id)
         if not rows:
