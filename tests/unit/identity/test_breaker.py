@@ -244,3 +244,52 @@ def _sets(told: Told) -> set[tuple[str, ...]]:
     return {tuple(sorted(n for n in nodes if n.count("\x1f") == 3)) for nodes in told.persons.everyone().values()} - {
         ()
     }
+
+
+def ended(told: Told) -> set[tuple[str, str | None]]:
+    return {(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Freed)}
+
+
+def test_a_bridge_that_another_policy_lets_pass_waits_no_more() -> None:
+    told, email = Told(), node("email", "e@shop.cn")
+    phones = [node("phone", f"+861391234000{number}") for number in (2, 3)]
+    for number, phone in enumerate(phones):
+        told.see(phone, card(number))
+        told.see(phone, email)
+    assert [row[5] for row in told.tables.table("refused").values()] == [True]
+    told.facts()
+    told.persons.apply("t1", "policy: free\nversion: 1\nbridge: {large: 0, rivals: 0}", SAID)
+    told.see(phones[1], email)
+    assert told.who(phones[0]) == told.who(phones[1])
+    assert [row[5] for row in told.tables.table("refused").values()] == [False]
+    assert ended(told) == {(email, phones[1])}
+
+
+def test_a_held_bridge_that_another_policy_refuses_waits_no_more() -> None:
+    told, email = Told(), node("email", "e@shop.cn")
+    phones = [node("phone", f"+861391234000{number}") for number in (2, 3)]
+    for number, phone in enumerate(phones):
+        told.see(phone, card(number))
+        told.see(phone, email)
+    told.facts()
+    told.persons.apply("t1", "policy: one\nversion: 1\nkinds: {phone: {hold: 1 ever}}", SAID)
+    told.see(phones[1], email)
+    assert ended(told) == {(email, phones[1])}
+
+
+def test_a_suspected_value_that_is_blocked_is_held_no_more() -> None:
+    told = till(9)
+    told.facts()
+    told.persons.apply("t1", 'policy: b\nversion: 1\nblocked: [{kind: phone, values: ["+8613912340001"]}]', SAID)
+    assert (TILL, None) in ended(told)
+
+
+def test_a_pair_that_an_operator_linked_is_not_told_as_held_when_its_value_is_found_out() -> None:
+    told = till(8)
+    told.see(account(1), TILL)
+    told.persons.link("t1", TILL, account(1), SAID)
+    told.facts()
+    told.see(TILL, card(8))
+    held = {(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Held)}
+    assert (TILL, None) in held
+    assert not {pair for pair in held if account(1) in pair and TILL in pair}
