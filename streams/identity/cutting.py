@@ -15,7 +15,7 @@ from typing import NamedTuple
 from streams.identity.breaker import Breaker, Pair
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Moved, Refused, Unlinked
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
-from streams.identity.nodes import Evidence, base_of, contested_of, is_contested, kind_of, pair_of
+from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People, Refusal
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
@@ -106,9 +106,9 @@ class Cutting:
         return sorted(found.difference(self._people.nodes))
 
     def _with_claims(self, nodes: frozenset[str]) -> frozenset[str]:
-        """These nodes, and those of contested values that nobody else claims."""
+        """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""
         people = self._people
-        alone = [node for node in map(contested_of, nodes) if people.side(node) == [node] and node in people.nodes]
+        alone = [part for node in nodes for part in people.visits(node) if people.side(part) == [part]]
         ends = {node: {end for pair in people.refusals(base_of(node)) for end in pair.split("\x1e")} for node in alone}
         return nodes.union(node for node in alone if ends[node] <= nodes)
 
@@ -145,7 +145,7 @@ class Cutting:
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
             self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
-        self._bring_home(group, pairs)
+        self._bring_home((node for node in group if node not in without), pairs)
         self._go_on(before, policy)
         replayed = people.facts[told:]
         del people.facts[told:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from streams.identity.changes import Erased, Held, Linked, Refused
+from streams.identity.changes import Erased, Held, Linked, Moved, Refused
 from streams.identity.nodes import Evidence, Node
 from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, compile_policy
@@ -158,3 +158,27 @@ def test_a_refusal_that_stays_is_told_under_the_new_hash() -> None:
     refused = [fact for fact in facts if isinstance(fact, Refused)]
     assert [(fact.a, fact.b) for fact in refused] == [(uid(2), OPENID)]
     assert not [fact for fact in facts if isinstance(fact, Linked)]
+
+
+def test_what_is_left_of_a_login_on_a_device_goes_with_the_device() -> None:
+    told, tablet = Told(), node("device_id", "d")
+    told.see(uid(1), tablet)
+    told.see(OPENID, node("unionid", "n"))
+    told.see(OPENID, tablet)
+    told.persons.unlink("t1", OPENID, tablet, Evidence("cut", 1))
+    told.erase(OPENID)
+    told.erase(uid(1))
+    assert not [one for one in told.tables.table("nodes") if one.startswith(tablet)]
+
+
+def test_a_contested_value_can_be_blocked() -> None:
+    told = Told()
+    told.see(PHONE, uid(1))
+    told.see(PHONE, uid(2))
+    assert told.see(PHONE) not in (told.persons.node(PHONE), None)
+    told.persons.take_facts()
+    block = 'policy: b\nversion: 1\nblocked: [{kind: phone, values: ["+8613911112222"]}]'
+    told.persons.apply("t1", block, LATER)
+    assert told.persons.everyone().keys() == {told.who(uid(1)), told.who(uid(2))}
+    gone = {fact.node for fact in told.persons.take_facts() if isinstance(fact, Moved) and not fact.one_id}
+    assert gone == {PHONE, f"{PHONE}\x1fcontested"}
