@@ -83,7 +83,7 @@ class Cutting:
         A value that others have shown too is theirs from now on, under a new hash.
         """
         people = self._people
-        gone = self._with_claims(frozenset(people.members(one_id)))
+        gone = self._with_claims(frozenset(people.members(one_id)), policy)
         named = self._hashes(gone, policy)
         hashes = tuple((node, people.node_id(node)) for node in named)
         hashes += tuple((node, people.nodes[node][1]) for node in sorted(gone))
@@ -105,12 +105,12 @@ class Cutting:
         found.update(hashed for node in gone for hashed in self._meetings.hashes(node, policy))
         return sorted(found.difference(self._people.nodes))
 
-    def _with_claims(self, nodes: frozenset[str]) -> frozenset[str]:
+    def _with_claims(self, nodes: frozenset[str], policy: MergePolicy) -> frozenset[str]:
         """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""
         people = self._people
         alone = [part for node in nodes for part in people.visits(node) if people.side(part) == [part]]
-        ends = {node: {end for pair in people.refusals(base_of(node)) for end in pair.split("\x1e")} for node in alone}
-        return nodes.union(node for node in alone if ends[node] <= nodes)
+        claims = {node: [self._refused(pair, policy) for pair in people.refusals(base_of(node))] for node in alone}
+        return nodes.union(node for node in alone if all(self._of(claim, nodes, policy) for claim in claims[node]))
 
     def decide_again(
         self,
@@ -185,13 +185,15 @@ class Cutting:
         for node in group:
             for to, event_id, at, seq, by_command in people.links.get(node, ()):
                 found.add(Pair(seq, to, node, Evidence(event_id, at), by_command))
-            for pair in people.refusals(node):
-                event_id, at, seq, *_ = people.refused[pair]
-                a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
-                found.add(Pair(seq, a, b, Evidence(event_id, at), False))
+            found.update(self._refused(pair, policy) for pair in people.refusals(node))
             if node in without or node in self._breaker.suspects:
                 found.update(self._breaker.beside(node, without))
         return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
+
+    def _refused(self, pair: str, policy: MergePolicy) -> Pair:
+        event_id, at, seq, *_ = self._people.refused[pair]
+        a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
+        return Pair(seq, a, b, Evidence(event_id, at), False)
 
     def _void(self, pair: Pair) -> bool:
         return pair.by_command and self._is_cut(pair.a, pair.b)

@@ -182,3 +182,14 @@ def test_a_contested_value_can_be_blocked() -> None:
     assert told.persons.everyone().keys() == {told.who(uid(1)), told.who(uid(2))}
     gone = {fact.node for fact in told.persons.take_facts() if isinstance(fact, Moved) and not fact.one_id}
     assert gone == {PHONE, f"{PHONE}\x1fcontested"}
+
+
+def test_a_login_that_is_held_keeps_no_part_of_an_erased_device() -> None:
+    told, tablet = Told(), node("device_id", "d")
+    told.see(uid(1), tablet)
+    told.see(PHONE, card(0))
+    told.see(PHONE, tablet)
+    till(told, first=1)
+    assert PHONE in told.tables.table("suspects")
+    told.erase(uid(1))
+    assert not [one for one in told.tables.table("nodes") if one.startswith(tablet)]
