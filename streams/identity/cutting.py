@@ -37,6 +37,8 @@ class _Before(NamedTuple):
         pair = pair_of(fact.a, fact.b or "")
         if isinstance(fact, Linked):
             return pair not in self.linked
+        if isinstance(fact, Held) and pair not in self.held:
+            return True
         return fact.reason not in (UNLINKED, self.refused.get(pair))
 
 

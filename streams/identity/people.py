@@ -190,7 +190,7 @@ class People:
             why = why._replace(seq=self.next_seq())
         self.refused.put(pair, why)
         self._index(pair)
-        if before is None or before[3] != why.reason:
+        if before is None or before[3] != why.reason or (why.held and not before[5]):
             self.facts.append(self._refusal(a, b, why))
         if before is not None and before[5] and not why.held:
             self.free(pair, "", Evidence(*why[:2]))

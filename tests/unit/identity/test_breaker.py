@@ -6,6 +6,7 @@ import pytest
 
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Refused, Unlinked
 from streams.identity.nodes import Evidence, Node
+from streams.identity.people import Refusal
 from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, compile_policy
 from streams.journal.tables import Tables
@@ -293,3 +294,14 @@ def test_a_pair_that_an_operator_linked_is_not_told_as_held_when_its_value_is_fo
     held = {(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Held)}
     assert (TILL, None) in held
     assert not {pair for pair in held if account(1) in pair and TILL in pair}
+
+
+def test_what_was_let_pass_and_is_held_again_is_told_again() -> None:
+    told = Told()
+    told.see(TILL, card(0))
+    people, pair = told.persons._people, "\x1e".join(sorted((TILL, card(0))))
+    for held in (True, False, True):
+        people.refuse(TILL, card(0), Refusal("e", 1, 0, "line", "policy", held))
+        words = [type(fact) for fact in told.facts() if isinstance(fact, (Held, Freed))]
+        assert words == [Held if held else Freed]
+    assert told.tables.table("refused")[pair][5]
