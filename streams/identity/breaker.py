@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from streams.identity.changes import Held
 from streams.identity.nodes import Evidence, base_of, kind_of, pair_of, prefix_of
 from streams.identity.people import People
 from streams.identity.policy import MergePolicy
@@ -210,8 +211,16 @@ class Breaker:
         for key in self._rests.pop(node, ()):
             self._beside.drop(key)
 
+    def tell(self, node: str) -> None:
+        """The value is suspected, if it is, under the hash that it has now."""
+        row = self.suspects.get(node)
+        if row is not None and row[3] != REJECTED:
+            (one_id, node_id, *_), evidence = self._people.nodes[node], Evidence(*row[:2])
+            self._people.facts.append(Held(node, None, node_id, "", one_id, row[3], evidence, self._people.next_seq()))
+
     def strike(self, nodes: Collection[str]) -> None:
         """These were erased: nothing names them any more."""
+        theirs = {key for key in self._beside if self.trusted(key.split(_BETWEEN))[0] in nodes}
         for node in nodes:
             self.forget(node)
         for name in [name for name in self.released if not set(nodes).isdisjoint(name.split(_BETWEEN))]:
@@ -221,7 +230,7 @@ class Breaker:
             strongest, left = key.partition(_BETWEEN)[0], [one for one in key.split(_BETWEEN) if one not in nodes]
             self._beside.drop(key)
             self._rests[strongest] = tuple(one for one in self._rests[strongest] if one != key)
-            if len(left) > 2:
+            if len(left) > 2 and key not in theirs:
                 self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
 
 

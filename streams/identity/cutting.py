@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from streams.identity.breaker import Breaker, Pair
-from streams.identity.changes import Held, IdentityFact, Linked, Moved, Refused, Unlinked
+from streams.identity.changes import Freed, Held, IdentityFact, Linked, Moved, Refused, Unlinked
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
-from streams.identity.nodes import Evidence, base_of, contested_of, is_contested, kind_of, pair_of
+from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People, Refusal
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
@@ -37,6 +37,8 @@ class _Before(NamedTuple):
         pair = pair_of(fact.a, fact.b or "")
         if isinstance(fact, Linked):
             return pair not in self.linked
+        if isinstance(fact, Held) and pair not in self.held:
+            return True
         return fact.reason not in (UNLINKED, self.refused.get(pair))
 
 
@@ -70,6 +72,9 @@ class Cutting:
         """Takes a value out, with all that was seen of it."""
         gone = {node, *self._people.visits(node)}
         self.decide_again(gone, policy, evidence, frozenset(gone))
+        if node in self._breaker.suspects:
+            one_id, node_id, *_ = self._people.nodes[node]
+            self._people.facts.append(Freed(node, None, node_id, "", one_id, "", evidence, self._people.next_seq()))
         self._breaker.forget(node)
         for each in sorted(gone):
             self._people.remove(each)
@@ -80,21 +85,34 @@ class Cutting:
         A value that others have shown too is theirs from now on, under a new hash.
         """
         people = self._people
-        gone = self._with_claims(frozenset(people.members(one_id)))
-        hashes = tuple((node, people.nodes[node][1]) for node in sorted(gone))
+        gone = self._with_claims(frozenset(people.members(one_id)), policy)
+        named = self._hashes(gone, policy)
+        hashes = tuple((node, people.node_id(node)) for node in named)
+        hashes += tuple((node, people.nodes[node][1]) for node in sorted(gone))
         self.decide_again(gone, policy, evidence, erased=gone)
+        for node in named:
+            people.erased.add(node, evidence.event_time_ms)
+        nowhere = gone.difference(people.nodes)
         for table in (self._cuts, self._meetings.aliases):
-            for key in [key for key, value in table.items() if not gone.isdisjoint((*key.split("\x1e"), value))]:
+            for key in [key for key, value in table.items() if not nowhere.isdisjoint((*key.split("\x1e"), value))]:
                 table.drop(key)
-        self._breaker.strike(gone.difference(people.nodes))
+        self._breaker.strike(nowhere)
+        for node in sorted(gone.intersection(people.nodes)):
+            self._breaker.tell(node)
         return hashes
 
-    def _with_claims(self, nodes: frozenset[str]) -> frozenset[str]:
-        """These nodes, and those of contested values that nobody else claims."""
+    def _hashes(self, gone: frozenset[str], policy: MergePolicy) -> list[str]:
+        """The hashes that stood for these phones and are no nodes of their own: events show a phone by them too."""
+        found = {hashed for hashed, phone in self._meetings.aliases.items() if phone in gone}
+        found.update(hashed for node in gone for hashed in self._meetings.hashes(node, policy))
+        return sorted(found.difference(self._people.nodes))
+
+    def _with_claims(self, nodes: frozenset[str], policy: MergePolicy) -> frozenset[str]:
+        """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""
         people = self._people
-        alone = [node for node in map(contested_of, nodes) if people.side(node) == [node] and node in people.nodes]
-        ends = {node: {end for pair in people.refusals(base_of(node)) for end in pair.split("\x1e")} for node in alone}
-        return nodes.union(node for node in alone if ends[node] <= nodes)
+        alone = [part for node in nodes for part in people.visits(node) if people.side(part) == [part]]
+        claims = {node: [self._refused(pair, policy) for pair in people.refusals(base_of(node))] for node in alone}
+        return nodes.union(node for node in alone if all(self._of(claim, nodes, policy) for claim in claims[node]))
 
     def decide_again(
         self,
@@ -112,17 +130,15 @@ class Cutting:
         whole = self._group(about)
         pairs = [pair for pair in self._pairs(whole, policy, without) if not self._of(pair, erased, policy)]
         group = [node for node in whole if node not in erased]
+        # Of what has to do with the erased nothing counts as told: they have other hashes from now on.
+        told_of = {pair for node in group for pair in people.refusals(node) if erased.isdisjoint(pair.split("\x1e"))}
+        refused = {pair: Refusal(*people.refused[pair]) for pair in told_of}
         before = _Before(
             {node: people.nodes[node][0] for node in group},
             {node: people.current[node] for node in group if node in people.current},
-            {pair_of(pair.a, pair.b) for pair in pairs if people.linked(pair.a, pair.b)},
-            {pair: people.refused[pair][3] for node in group for pair in people.refusals(node)},
-            {
-                pair
-                for node in group
-                for pair in people.refusals(node)
-                if Refusal(*people.refused[pair]).held and erased.isdisjoint(pair.split("\x1e"))
-            },
+            {pair_of(one.a, one.b) for one in pairs if people.linked(one.a, one.b) and erased.isdisjoint(one[1:3])},
+            {pair: row.reason for pair, row in refused.items()},
+            {pair for pair, row in refused.items() if row.held},
         )
         told = len(people.facts)
         people.scatter(whole)
@@ -131,7 +147,7 @@ class Cutting:
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
             self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
-        self._bring_home(group, pairs)
+        self._bring_home((node for node in group if node not in without), pairs)
         self._go_on(before, policy)
         replayed = people.facts[told:]
         del people.facts[told:]
@@ -171,13 +187,15 @@ class Cutting:
         for node in group:
             for to, event_id, at, seq, by_command in people.links.get(node, ()):
                 found.add(Pair(seq, to, node, Evidence(event_id, at), by_command))
-            for pair in people.refusals(node):
-                event_id, at, seq, *_ = people.refused[pair]
-                a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
-                found.add(Pair(seq, a, b, Evidence(event_id, at), False))
+            found.update(self._refused(pair, policy) for pair in people.refusals(node))
             if node in without or node in self._breaker.suspects:
                 found.update(self._breaker.beside(node, without))
         return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
+
+    def _refused(self, pair: str, policy: MergePolicy) -> Pair:
+        event_id, at, seq, *_ = self._people.refused[pair]
+        a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
+        return Pair(seq, a, b, Evidence(event_id, at), False)
 
     def _void(self, pair: Pair) -> bool:
         return pair.by_command and self._is_cut(pair.a, pair.b)
@@ -221,8 +239,13 @@ class Cutting:
                 if was:
                     facts.append(Unlinked(node, None, was, one_id, evidence, people.next_seq()))
         for fact in replayed:
+            if isinstance(fact, Held) and not self._held(pair_of(fact.a, fact.b or "")):
+                continue  # an operator's link came after it
             if isinstance(fact, (Linked, Refused, Held)) and before.is_news(fact):
                 facts.append(fact._replace(one_id=people.nodes[fact.a][0], seq=people.next_seq()))
         for pair in sorted(before.held):
-            if not Refusal(*people.refused.get(pair, _NONE)).held:
+            if not self._held(pair):
                 people.free(pair, "", evidence)
+
+    def _held(self, pair: str) -> bool:
+        return Refusal(*self._people.refused.get(pair, _NONE)).held

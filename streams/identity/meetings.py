@@ -167,8 +167,7 @@ class Meetings:
         if nodes[a][0] != nodes[b][0]:
             people.merge(a, b, seen.evidence)
         people.link(a, b, seen.evidence, seen.seq, seen.by_command)
-        if seen.by_command:
-            people.settle(pair_of(base_of(a), base_of(b)), seen.evidence)
+        people.settle(pair_of(base_of(a), base_of(b)), seen.evidence)
 
     def _login(self, a: str, device: str, seen: Sighting) -> None:
         """A stronger id on a weak value: events under the value alone go to this person from now on."""

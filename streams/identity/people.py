@@ -190,8 +190,10 @@ class People:
             why = why._replace(seq=self.next_seq())
         self.refused.put(pair, why)
         self._index(pair)
-        if before is None or before[3] != why.reason:
+        if before is None or before[3] != why.reason or (why.held and not before[5]):
             self.facts.append(self._refusal(a, b, why))
+        if before is not None and before[5] and not why.held:
+            self.free(pair, "", Evidence(*why[:2]))
 
     def _refusal(self, a: str, b: str, why: Refusal) -> Refused | Held:
         (one_id, a_id, *_), b_id, evidence = self.nodes[a], self.nodes[b][1], Evidence(*why[:2])
@@ -200,7 +202,7 @@ class People:
         return Refused(a, b, one_id, why.reason, evidence, why.seq)
 
     def settle(self, pair: str, evidence: Evidence) -> None:
-        """An operator linked the pair: it waits no more."""
+        """The pair is linked, by an operator's word or another policy: it waits no more."""
         row = self.refused.get(pair)
         if row is not None and Refusal(*row).held:
             self.refused.put(pair, Refusal(*row)._replace(held=False))

@@ -67,14 +67,17 @@ class Persons:
         return self._meet(nodes, usable, Sighting(policy, evidence)) if usable else NOBODY
 
     def unerased(self, nodes: Sequence[str], time_ms: int) -> Sequence[str] | None:
-        """An event's nodes less those that were erased after it happened; None where its strongest is such a one."""
-        struck = self.erased.struck(nodes, time_ms)
+        """An event's nodes less those that were erased after it happened; None where it is of such a one."""
+        plain = {node: self._aliases.get(node, node) for node in nodes}
+        struck = self.erased.struck((*plain, *plain.values()), time_ms)
         if not struck:
             return nodes
-        usable = self._usable(nodes, self._policies.of(tenant_of(nodes[0])))
-        if usable and usable[0] in struck:
-            return None
-        return [node for node in nodes if node not in struck]
+        left = [node for node in nodes if struck.isdisjoint((node, plain[node]))]
+        policy = self._policies.of(tenant_of(nodes[0]))
+        usable = self._usable(nodes, policy)
+        whose = base_of(self._goes_to(usable, policy)) if usable else ""
+        gone = {plain[node] for node in nodes if node not in left}
+        return None if not left or whose in gone else left
 
     def _at_once(self, nodes: Sequence[str]) -> Node | None:
         """Where two ids belong that are linked and have nothing odd about them; None where all must be asked."""

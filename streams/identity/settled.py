@@ -17,11 +17,13 @@ class Settled(dict[tuple[str, ...], str]):
     def __init__(self) -> None:
         super().__init__()
         self._by_node: dict[str, list[tuple[str, ...]]] = {}
+        self._noted = 0
 
     def remember(self, nodes: tuple[str, ...], of: Iterable[str], goes_to: str) -> None:
         """Events with exactly these ids go there, until one of `of` is forgotten."""
-        if len(self) >= _MOST:
+        if self._noted >= _MOST:  # what is forgotten stays listed under its other nodes until then
             self.clear()
+        self._noted += 1
         self[nodes] = goes_to
         for node in {*nodes, *of}:
             self._by_node.setdefault(node, []).append(nodes)
@@ -35,3 +37,4 @@ class Settled(dict[tuple[str, ...], str]):
         """Forgets all."""
         super().clear()
         self._by_node.clear()
+        self._noted = 0

@@ -6,6 +6,7 @@ import pytest
 
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Refused, Unlinked
 from streams.identity.nodes import Evidence, Node
+from streams.identity.people import Refusal
 from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, compile_policy
 from streams.journal.tables import Tables
@@ -244,3 +245,63 @@ def _sets(told: Told) -> set[tuple[str, ...]]:
     return {tuple(sorted(n for n in nodes if n.count("\x1f") == 3)) for nodes in told.persons.everyone().values()} - {
         ()
     }
+
+
+def ended(told: Told) -> set[tuple[str, str | None]]:
+    return {(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Freed)}
+
+
+def test_a_bridge_that_another_policy_lets_pass_waits_no_more() -> None:
+    told, email = Told(), node("email", "e@shop.cn")
+    phones = [node("phone", f"+861391234000{number}") for number in (2, 3)]
+    for number, phone in enumerate(phones):
+        told.see(phone, card(number))
+        told.see(phone, email)
+    assert [row[5] for row in told.tables.table("refused").values()] == [True]
+    told.facts()
+    told.persons.apply("t1", "policy: free\nversion: 1\nbridge: {large: 0, rivals: 0}", SAID)
+    told.see(phones[1], email)
+    assert told.who(phones[0]) == told.who(phones[1])
+    assert [row[5] for row in told.tables.table("refused").values()] == [False]
+    assert ended(told) == {(email, phones[1])}
+
+
+def test_a_held_bridge_that_another_policy_refuses_waits_no_more() -> None:
+    told, email = Told(), node("email", "e@shop.cn")
+    phones = [node("phone", f"+861391234000{number}") for number in (2, 3)]
+    for number, phone in enumerate(phones):
+        told.see(phone, card(number))
+        told.see(phone, email)
+    told.facts()
+    told.persons.apply("t1", "policy: one\nversion: 1\nkinds: {phone: {hold: 1 ever}}", SAID)
+    told.see(phones[1], email)
+    assert ended(told) == {(email, phones[1])}
+
+
+def test_a_suspected_value_that_is_blocked_is_held_no_more() -> None:
+    told = till(9)
+    told.facts()
+    told.persons.apply("t1", 'policy: b\nversion: 1\nblocked: [{kind: phone, values: ["+8613912340001"]}]', SAID)
+    assert (TILL, None) in ended(told)
+
+
+def test_a_pair_that_an_operator_linked_is_not_told_as_held_when_its_value_is_found_out() -> None:
+    told = till(8)
+    told.see(account(1), TILL)
+    told.persons.link("t1", TILL, account(1), SAID)
+    told.facts()
+    told.see(TILL, card(8))
+    held = {(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Held)}
+    assert (TILL, None) in held
+    assert not {pair for pair in held if account(1) in pair and TILL in pair}
+
+
+def test_what_was_let_pass_and_is_held_again_is_told_again() -> None:
+    told = Told()
+    told.see(TILL, card(0))
+    people, pair = told.persons._people, "\x1e".join(sorted((TILL, card(0))))
+    for held in (True, False, True):
+        people.refuse(TILL, card(0), Refusal("e", 1, 0, "line", "policy", held))
+        words = [type(fact) for fact in told.facts() if isinstance(fact, (Held, Freed))]
+        assert words == [Held if held else Freed]
+    assert told.tables.table("refused")[pair][5]
