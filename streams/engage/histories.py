@@ -27,6 +27,9 @@ from streams.rules.sequence import sequences
 from streams.rules.timers import NOW, Timers
 from streams.rules.windows import COUNT, DISTINCT, SUM, crossings
 
+_TOO_MUCH = 1 << 63
+"""No row can hold a number of this size."""
+
 
 class Histories:
     """Table `histories`: tenant␟rule␟node → (kind, entries, marks)."""
@@ -161,7 +164,7 @@ def _span(compiled: Compiled) -> int:
 
 
 def _value(kind: kinds.Kind, event: Mapping[str, Any]) -> str | int | None:
-    """What the event brings to the count; None where it lacks the field, or a sum's is no whole number."""
+    """What the event brings to the count; None where it lacks the field, or a sum's is no whole number of 64 bits."""
     if not isinstance(kind, kinds.Total | kinds.Distinct | kinds.Threshold):
         return 1
     name, _, field = kind.value.partition(".")
@@ -169,9 +172,10 @@ def _value(kind: kinds.Kind, event: Mapping[str, Any]) -> str | int | None:
     if isinstance(kind, kinds.Distinct) or value is None:
         return value if value is None else str(value)
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         return None
+    return number if abs(number) < _TOO_MUCH else None
 
 
 def _find(compiled: Compiled, entries: list[Entry], marks: list[int]) -> Iterator[Found]:
