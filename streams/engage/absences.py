@@ -83,6 +83,8 @@ class Absences:
             self._late(match, compiled, instance)
         else:
             self._sending.decide(match, compiled)
+        if instance is not None and match.key not in self._timers:  # the match took the key's one timer along
+            self._forget_later(match.key, compiled, match.due_ms)
 
     def _late(self, match: Match, compiled: Compiled, instance: Instance) -> None:
         """B came before it was sent: in time only where it was deferred, since else there is no match."""
