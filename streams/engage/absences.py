@@ -65,7 +65,8 @@ class Absences:
     def ripe(self, key: str, compiled: Compiled | None) -> None:
         """The key's timer is due, and delivery has no match of it: the wait is over, or is to be forgotten."""
         instance = from_row(self._rows[key])
-        if compiled is None or not instance.waiting or instance.anchor is None:
+        absence = None if compiled is None else compiled.rule.when.absence
+        if compiled is None or absence is None or not instance.waiting or instance.anchor is None:
             self.forget(key)
             return
         verdict = instance.ripe()

@@ -32,7 +32,7 @@ _TOO_MUCH = 1 << 63
 
 
 class Histories:
-    """Table `histories`: tenant␟rule␟node → (kind, entries, marks)."""
+    """Table `histories`: tenant␟rule␟node → (of what, entries, marks)."""
 
     def __init__(self, tables: Tables, clock: Clock, timers: Timers, profiles: Profiles, sending: Sending) -> None:
         self._rows = tables.table("histories")
@@ -71,14 +71,14 @@ class Histories:
         kept = [one for one in (*entries, tuple(entry[:4])) if one[0] > self._horizon(compiled)]
         if isinstance(compiled.rule.when.kind, kinds.Threshold):
             kept = _last_and_later(kept, self._clock.now - LATE_MS)
-        self._rows.put(key, (compiled.rule.when.name, tuple(kept), marks))
+        self._rows.put(key, (_of_what(compiled), tuple(kept), marks))
         if key not in self._timers:
             self._timers.set(key, self._forgets(compiled, entry.time_ms), 0, NOW)
 
     def _row(self, key: str, compiled: Compiled) -> tuple[str, Sequence[Any], tuple[int, ...]]:
-        """The row; an empty one where there is none, or one of another kind of rule that had this name."""
+        """The row; an empty one where there is none, or one of a version that counted something else."""
         row: tuple[str, Sequence[Any], tuple[int, ...]] | None = self._rows.get(key)
-        name = compiled.rule.when.name
+        name = _of_what(compiled)
         return row if row is not None and row[0] == name else (name, (), ())
 
     def _horizon(self, compiled: Compiled) -> int:
@@ -152,6 +152,14 @@ def _last_and_later(entries: Sequence[Any], since_ms: int) -> list[Any]:
 
 def _key(compiled: Compiled, node: str) -> str:
     return SEPARATOR.join((node.partition(SEPARATOR)[0], compiled.rule.rule, node))
+
+
+def _of_what(compiled: Compiled) -> str:
+    """What the entries of a row are of: of a sequence or an interval they say by number which event it was."""
+    name, kind = compiled.rule.when.name, compiled.rule.when.kind
+    if isinstance(kind, kinds.Sequence | kinds.Interval):
+        return " ".join((name, *(event for _, types, _ in kind.clauses for event in types)))
+    return name
 
 
 def _span(compiled: Compiled) -> int:
