@@ -155,10 +155,13 @@ def _key(compiled: Compiled, node: str) -> str:
 
 
 def _of_what(compiled: Compiled) -> str:
-    """What the entries of a row are of: of a sequence or an interval they say by number which event it was."""
+    """What the entries of a row are of: of a sequence or an interval they say by number which event it was, of a sum
+    what there was of one field."""
     name, kind = compiled.rule.when.name, compiled.rule.when.kind
     if isinstance(kind, kinds.Sequence | kinds.Interval):
         return " ".join((name, *(event for _, types, _ in kind.clauses for event in types)))
+    if isinstance(kind, kinds.Total | kinds.Distinct | kinds.Threshold):
+        return f"{name} {kind.value}"
     return name
 
 
