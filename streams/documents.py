@@ -17,6 +17,7 @@ MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 _UNITS = {"s": 1_000, "m": MINUTE_MS, "h": 3_600_000, "d": DAY_MS}
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
+_HALF = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}")
 NAME = r"^[a-z][a-z0-9-]{0,63}$"
 TYPE = r"^[a-z][a-z0-9_]{0,63}$"
 LONGEST_MS = 366 * DAY_MS
@@ -85,11 +86,15 @@ def _within(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
 
 
 def _document(text: str, fault: type[InvalidDocument]) -> Any:
+    if half := _HALF.search(text):
+        raise fault(f"not YAML: {half[0]} is half a character, which no record can hold; write the character itself")
     try:
         return yaml.safe_load(text)
     except (
         yaml.YAMLError,
         ValueError,
+        TypeError,
+        ArithmeticError,
         AttributeError,
         LookupError,
         RecursionError,

@@ -24,7 +24,7 @@ from streams.cli.tables import print_json, shown
 from streams.delivery.channels import Route
 from streams.delivery.policy import DeliveryPolicy
 from streams.explain.case import Case, Finding, Point
-from streams.explain.matching import never_matched
+from streams.explain.matching import entered, never_matched
 from streams.explain.sending import Decided, KnownId, Sent, before, caps, decided, ways
 from streams.rules.book import Compiled
 from streams.settings import Settings
@@ -123,13 +123,17 @@ class _Inquiry:
         policy = self._law.policies.of(self._tenant)
         case = self._case(nodes, policy)
         sends = self.stored.sends(nodes)
-        finding = decided(history, sends, case) if history else never_matched(self._compiled, case)
+        finding = decided(history, sends, case) if history else self._undecided(nodes, case)
         version = history[-1].rule_version if history else rule.version
         order = self._order or (history[-1].business_key if history else "")
         at_ms = history[-1].decided_ms if history else case.now_ms
         sections = self._sections(_Known(ids.values(), sends, history), policy, case, at_ms)
         trigger_id = history[-1].trigger_id if history else ""
         return Explained(rule.rule, version, self._tenant, one_id, order, trigger_id, finding, sections)
+
+    def _undecided(self, nodes: Sequence[str], case: Case) -> Finding:
+        run = None if self._compiled.course is None else self.stored.run(self._compiled.rule.rule, nodes)
+        return never_matched(self._compiled, case) if run is None else entered(*run, case)
 
     def _case(self, nodes: Sequence[str], policy: DeliveryPolicy) -> Case:
         happened = self.stored.happened(self._compiled, policy, nodes, self._order)

@@ -98,7 +98,8 @@ class Stored:
     def happened(self, compiled: Compiled, policy: DeliveryPolicy, nodes: Sequence[str], order: str) -> list[Happening]:
         """The newest events that the rule hears, of these nodes and of their orders (of `order` alone if named)."""
         rule = _heard(compiled)
-        rows = self._events(nodes, [*rule, *_opening(policy)], "node", nodes) if nodes else []
+        types = [*rule, *_opening(policy)]
+        rows = self._events(nodes, types, "node", nodes) if nodes and types else []
         if isinstance(kind := compiled.rule.when.kind, kinds.Absence) and kind.same == "order_id":
             orders = [order] if order else sorted({row["order_id"] for row in rows if row["order_id"]})[-_MOST:]
             rows += self._events(nodes, rule, "order_id", orders) if orders else []
@@ -125,6 +126,17 @@ class Stored:
             ORDER BY decided_time_ms, journal_offset"""
         rows = self._ask(sql, rule=rule, **_named(values))
         return [_decided(row) for row in rows]
+
+    def run(self, rule: str, nodes: Sequence[str]) -> tuple[str, str, int] | None:
+        """Of the newest run of this journey that one of these nodes entered: step, by what it got there, since when."""
+        if not nodes:
+            return None
+        sql = f"""
+            SELECT step, why, since_ms FROM siyu.journey_now
+            WHERE tenant = %(tenant)s AND rule = %(rule)s AND node IN {_listed(nodes)}
+            ORDER BY entered_ms DESC LIMIT 1"""
+        rows = self._ask(sql, rule=rule, **_named(nodes))
+        return (rows[0]["step"], rows[0]["why"], rows[0]["since_ms"]) if rows else None
 
     def sends(self, nodes: Sequence[str]) -> list[Sent]:
         """All that these nodes were sent, of any rule."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$")
+_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,32}){0,2}$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@cache
+@lru_cache(2_048)
 def zone(name: str) -> ZoneInfo | None:
-    """The zone of this name; None where there is none."""
+    """The zone of this name; None where there is none. Names are what events tell, so any text may come."""
     if not _NAME.match(name):
         return None
     place = files("tzdata").joinpath("zoneinfo", *name.split("/"))

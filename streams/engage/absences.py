@@ -65,7 +65,8 @@ class Absences:
     def ripe(self, key: str, compiled: Compiled | None) -> None:
         """The key's timer is due, and delivery has no match of it: the wait is over, or is to be forgotten."""
         instance = from_row(self._rows[key])
-        if compiled is None or not instance.waiting or instance.anchor is None:
+        absence = None if compiled is None else compiled.rule.when.absence
+        if compiled is None or absence is None or not instance.waiting or instance.anchor is None:
             self.forget(key)
             return
         verdict = instance.ripe()
@@ -83,6 +84,8 @@ class Absences:
             self._late(match, compiled, instance)
         else:
             self._sending.decide(match, compiled)
+        if instance is not None and match.key not in self._timers:  # the match took the key's one timer along
+            self._forget_later(match.key, compiled, match.due_ms)
 
     def _late(self, match: Match, compiled: Compiled, instance: Instance) -> None:
         """B came before it was sent: in time only where it was deferred, since else there is no match."""

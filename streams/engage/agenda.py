@@ -103,8 +103,12 @@ class Engage:
         Raises:
             InvalidPolicy: it can't be taken; nothing has changed.
         """
-        self._sending.policies.apply(tenant, text)
+        policies = self._sending.policies
+        before = policies.of(tenant)
+        policies.apply(tenant, text)
         self._ears.anew()
+        if policies.of(tenant).zone != before.zone:
+            self._dates.rezoned(tenant)
 
     def listening(self, tenant: str, event_type: str) -> Hearing | None:
         """Who listens to this event type; None for nobody."""

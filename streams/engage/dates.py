@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from streams.delivery.calendar import instant
+from streams.delivery.policies import EVERY_TENANT
 from streams.delivery.zones import local
 from streams.engage.match import SEPARATOR, Match
 from streams.engage.profile import Profiles
@@ -64,6 +65,14 @@ class Dates:
         for node in self._profiles.traits.nodes(asked.trait) if asked is not None else ():
             if self._book.rule(node.partition(SEPARATOR)[0], compiled.rule.rule) is compiled:
                 self._rows.put(_key(compiled, node), (0, self._years(compiled, (node,))))
+                self._plan(compiled, (node,))
+
+    def rezoned(self, tenant: str) -> None:
+        """The tenant's zone is another one: a date may come earlier than its timer says."""
+        for key in sorted(self._rows):
+            of, name, node = key.split(SEPARATOR, 2)
+            compiled = self._book.rule(of, name[:-2])
+            if compiled is not None and tenant in (of, EVERY_TENANT):
                 self._plan(compiled, (node,))
 
     def moved(self, facts: Iterable[IdentityFact]) -> None:

@@ -27,9 +27,12 @@ from streams.rules.sequence import sequences
 from streams.rules.timers import NOW, Timers
 from streams.rules.windows import COUNT, DISTINCT, SUM, crossings
 
+_TOO_MUCH = 1 << 63
+"""No row can hold a number of this size."""
+
 
 class Histories:
-    """Table `histories`: tenant␟rule␟node → (kind, entries, marks)."""
+    """Table `histories`: tenant␟rule␟node → (of what, entries, marks)."""
 
     def __init__(self, tables: Tables, clock: Clock, timers: Timers, profiles: Profiles, sending: Sending) -> None:
         self._rows = tables.table("histories")
@@ -68,14 +71,14 @@ class Histories:
         kept = [one for one in (*entries, tuple(entry[:4])) if one[0] > self._horizon(compiled)]
         if isinstance(compiled.rule.when.kind, kinds.Threshold):
             kept = _last_and_later(kept, self._clock.now - LATE_MS)
-        self._rows.put(key, (compiled.rule.when.name, tuple(kept), marks))
+        self._rows.put(key, (_of_what(compiled), tuple(kept), marks))
         if key not in self._timers:
             self._timers.set(key, self._forgets(compiled, entry.time_ms), 0, NOW)
 
     def _row(self, key: str, compiled: Compiled) -> tuple[str, Sequence[Any], tuple[int, ...]]:
-        """The row; an empty one where there is none, or one of another kind of rule that had this name."""
+        """The row; an empty one where there is none, or one of a version that counted something else."""
         row: tuple[str, Sequence[Any], tuple[int, ...]] | None = self._rows.get(key)
-        name = compiled.rule.when.name
+        name = _of_what(compiled)
         return row if row is not None and row[0] == name else (name, (), ())
 
     def _horizon(self, compiled: Compiled) -> int:
@@ -151,6 +154,17 @@ def _key(compiled: Compiled, node: str) -> str:
     return SEPARATOR.join((node.partition(SEPARATOR)[0], compiled.rule.rule, node))
 
 
+def _of_what(compiled: Compiled) -> str:
+    """What the entries of a row are of: of a sequence or an interval they say by number which event it was, of a sum
+    what there was of one field."""
+    name, kind = compiled.rule.when.name, compiled.rule.when.kind
+    if isinstance(kind, kinds.Sequence | kinds.Interval):
+        return " ".join((name, *(event for _, types, _ in kind.clauses for event in types)))
+    if isinstance(kind, kinds.Total | kinds.Distinct | kinds.Threshold):
+        return f"{name} {kind.value}"
+    return name
+
+
 def _span(compiled: Compiled) -> int:
     kind = compiled.rule.when.kind
     if isinstance(kind, kinds.Sequence | kinds.Count | kinds.Absence):
@@ -161,7 +175,7 @@ def _span(compiled: Compiled) -> int:
 
 
 def _value(kind: kinds.Kind, event: Mapping[str, Any]) -> str | int | None:
-    """What the event brings to the count; None where it lacks the field, or a sum's is no whole number."""
+    """What the event brings to the count; None where it lacks the field, or a sum's is no whole number of 64 bits."""
     if not isinstance(kind, kinds.Total | kinds.Distinct | kinds.Threshold):
         return 1
     name, _, field = kind.value.partition(".")
@@ -169,9 +183,10 @@ def _value(kind: kinds.Kind, event: Mapping[str, Any]) -> str | int | None:
     if isinstance(kind, kinds.Distinct) or value is None:
         return value if value is None else str(value)
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         return None
+    return number if abs(number) < _TOO_MUCH else None
 
 
 def _find(compiled: Compiled, entries: list[Entry], marks: list[int]) -> Iterator[Found]:

@@ -110,7 +110,7 @@ class Waits:
         """Persons became one: what one of them was sent for not doing, the other may have done."""
         sends = self._profiles.sends.of(self._profiles.members(one_id))
         for compiled in rules:
-            for key in dict.fromkeys(sent.match for sent in sends if sent.rule == compiled.rule.rule):
+            for key in dict.fromkeys(sent.match for sent in sends if sent.decided_by == compiled.rule.rule):
                 match = self._sending.get(key)
                 end = self._end(match, compiled) if match is not None and match.sent else None
                 if match is not None and end is not None:

@@ -22,10 +22,11 @@ State = Literal[
     "not_matched",
     "prevented",
     "waiting",
+    "left",
     "not_stored",
 ]
-"""Those of decisions; and where there is none: a condition fails, what it waited for came, its sources are behind, or
-the log says that it should have been decided."""
+"""Those of decisions; and where there is none: a condition fails, what it waited for came, its sources are behind, a
+journey was gone through without a message, or the log says that it should have been decided."""
 
 
 class Happening(NamedTuple):

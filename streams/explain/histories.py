@@ -29,6 +29,8 @@ def history(
         return _interval(kind, _entries(passing), told)
     if isinstance(kind, kinds.Count):
         return _count(kind, case, passing[0], told)
+    if isinstance(kind, kinds.Threshold):
+        return _threshold(kind, case, passing[0], told)
     return None
 
 
@@ -72,6 +74,15 @@ def _count(kind: kinds.Count, case: Case, met: Sequence[Happening], told: list[P
     return Finding("not_matched", sentence, [*told, *(Point(True, case.told(one)) for one in met[-5:])])
 
 
+def _threshold(kind: kinds.Threshold, case: Case, met: Sequence[Happening], told: list[Point]) -> Finding | None:
+    reported = [int(value) for one in met if (value := _value(kind, one)) is not None]
+    if any(value >= kind.at_least for value in reported):
+        return None
+    most = f"the most that was reported is {max(reported)}" if reported else f"no {kind.value} that counts was reported"
+    sentence = f"{most}, and the rule asks for {kind.at_least}"
+    return Finding("not_matched", sentence, [*told, *(Point(True, case.told(one)) for one in met[-5:])])
+
+
 def _windows(kind: kinds.Count, found: list[tuple[int, Value]]) -> Iterator[tuple[int, int]]:
     """The value at each event's time, with that time."""
     fold = _folds(kind)
@@ -86,8 +97,8 @@ def _folds(kind: kinds.Count) -> Callable[[list[Value]], int]:
     return (lambda values: len(set(values))) if isinstance(kind, kinds.Distinct) else len
 
 
-def _value(kind: kinds.Count, happening: Happening) -> Value | None:
-    if not isinstance(kind, kinds.Total | kinds.Distinct):
+def _value(kind: kinds.Count | kinds.Threshold, happening: Happening) -> Value | None:
+    if not isinstance(kind, kinds.Total | kinds.Distinct | kinds.Threshold):
         return 1
     name, _, key = kind.value.partition(".")
     value: Value | None = (happening.event[name] or {}).get(key) if key else happening.event[name]

@@ -22,6 +22,9 @@ _SHOWN = 5
 def never_matched(compiled: Compiled, case: Case) -> Finding:
     """Why there is no decision of this rule on the person (and the order)."""
     kind = compiled.rule.when.kind
+    if isinstance(kind, kinds.DateOf):
+        since = f"none came since the rule did, which was at {case.at(case.since_ms)}, or nobody told one"
+        return Finding("waiting", f"the day is what trait {kind.trait} says: {since}")
     passing, points = _passing(compiled, case)
     missing = _missing(compiled, case, passing)
     if missing is not None:
@@ -37,6 +40,13 @@ def not_stored(points: Sequence[Point]) -> Finding:
     """All conditions hold, and no decision is there."""
     hint = Point(None, "a sink that is behind, or a rule that was another one then, explains it: `siyu doctor`")
     return Finding("not_stored", "by the log it matched, and no decision is stored", [*points, hint])
+
+
+def entered(step: str, why: str, since_ms: int, case: Case) -> Finding:
+    """Inside a journey, or out of it (`step` is ""), and nothing was decided yet."""
+    if step:
+        return Finding("waiting", f"inside the journey, at step {step} since {case.at(since_ms)}: no message yet")
+    return Finding("left", f"went through the journey and left it at {case.at(since_ms)} ({why}) without a message")
 
 
 Passing = list[list[Happening]]

@@ -55,6 +55,8 @@ _SAID = {
     Why.EXPIRED: "it came too late: the expiry had passed",
     Why.EXITED: "the person did meanwhile what ends it",
     Why.RE_ENTRY: "an earlier match of this rule bars it",
+    Why.INSIDE: "the person is inside this journey already",
+    Why.ENTRY_CAP: "as many as may had entered the journey",
     Why.NO_CONSENT: "the person gave no consent to any of its channels",
     Why.COOL_DOWN: "the rule sent to this person too lately",
     Why.QUIET_HOURS: "it is quiet where the person lives",

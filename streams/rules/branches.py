@@ -66,7 +66,10 @@ def compile_branch(expression: str, earlier: Collection[str], *, of_event: bool)
     for root, field, _ in named:
         _assert_there(root, field or "", earlier, of_event=of_event)
     fields = sorted({field for root, field, _ in named if root == "event"})
-    traits = sorted({name for root, field, name in named if root == "person" and field == "traits" and name})
+    of_person = {name for root, field, name in named if root == "person" and field == "traits"}
+    if None in of_person:  # asked as traits["city"] or "city" in traits: any text of the expression may be the name
+        of_person |= {text[1:-1] for text in _TEXT.findall(expression)}
+    traits = sorted(name for name in of_person if name)
     return Branch(tuple(fields), tuple(traits), program)
 
 

@@ -71,7 +71,7 @@ class Rule(Strict):
     """One rule. `priority`: the lower number goes first when several are due at once."""
 
     rule: Annotated[str, Field(pattern=NAME)]
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     description: str = ""
     priority: Annotated[int, Field(ge=0, le=1_000)] = 100
     when: When

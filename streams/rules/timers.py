@@ -34,6 +34,8 @@ class Timers:
 
     def set(self, key: str, due_ms: int, priority: int, group: str) -> None:
         """Sets the key's timer, in place of one that it had."""
+        if self._rows.get(key) == (due_ms, priority, group):
+            return
         self._rows.put(key, (due_ms, priority, group))
         heappush(self._heaps.setdefault(group, []), (due_ms, priority, key))
         self.next_ms = min(self.next_ms, due_ms - (group == NOW))

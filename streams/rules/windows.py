@@ -20,15 +20,20 @@ _SHOWN = 20
 
 
 def crossings(entries: Entries, marks: Iterable[int], measure: str, at_least: int, within_ms: int) -> Iterator[Found]:
-    """Crossings that have no mark while the value stays there; their mark is their time."""
+    """Crossings that have no mark while the value stays there; their mark is their time.
+
+    Where something negative that left brought the value there, the first entry that comes meanwhile shows it.
+    """
     ordered = sorted(entries)
     marked = sorted(marks)
     for start, end in _excursions(ordered, measure, at_least, within_ms):
         if any(start <= mark < end for mark in marked):
             continue
-        inside = [entry for entry in ordered if start - within_ms < entry.time_ms <= start]
-        anchor = next(entry for entry in inside if entry.time_ms == start)
-        yield Found(anchor, start, tuple(entry.event_id for entry in inside[-_SHOWN:]), start)
+        anchor = next((entry for entry in ordered if start <= entry.time_ms < end), None)
+        if anchor is not None:
+            at = anchor.time_ms
+            inside = [entry for entry in ordered if at - within_ms < entry.time_ms <= at]
+            yield Found(anchor, at, tuple(entry.event_id for entry in inside[-_SHOWN:]), at)
 
 
 def _excursions(ordered: list[Entry], measure: str, at_least: int, within_ms: int) -> Iterator[tuple[int, int]]:

@@ -53,6 +53,17 @@ def test_a_prevented_order_is_forgotten_too() -> None:
     assert _orders(fold(journal.frames)[0]) == []
 
 
+@pytest.mark.parametrize("more", ["  quiet_hours: policy\n", "journey: {steps: [{step: gift, emit: {}}]}\n"])
+def test_an_order_whose_match_was_deferred_or_began_a_journey_is_forgotten_too(more: str) -> None:
+    quiet = """{delivery: p, version: 1, zone: UTC, quiet_hours: {since: "00:00", until: "23:59"}}"""
+    journal = Journal().rule(rule_text(COUPON) + more)
+    journal.add(entries=[{"tenant": "*", "kind": "delivery", "text": quiet}])
+    journal.add(Ev(BASE, "order_submitted", WX, "o1"), until=BASE + 5_000)
+    assert len(_orders(fold(journal.frames)[0])) >= 2
+    journal.add(until=BASE + DAY).add(until=BASE + 62 * DAY)
+    assert _orders(fold(journal.frames)[0]) == []
+
+
 VIEWED = """
 rule: viewed
 version: 1

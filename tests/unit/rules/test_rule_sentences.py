@@ -24,6 +24,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("rule", "1st", "rule: String should match"),
     ("version", MISSING, "version: Field required"),
     ("version", 0, "version: Input should be greater than or equal to 1"),
+    ("version", 2**31, "version: Input should be less than or equal to 2147483647"),
     ("version", "new", "version: Input should be a valid integer"),
     ("priority", -1, "priority: Input should be greater than or equal to 0"),
     ("priority", 1_001, "priority: Input should be less than or equal to 1000"),
@@ -156,3 +157,17 @@ def test_each_kind_of_rule_names_what_is_wrong_with_it(when: str, sentence: str)
     with pytest.raises(InvalidRule) as told:
         compile_rule(_with("when", yaml.safe_load(when)))
     assert str(told.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (r'"\ud83d\ude00"', r"not YAML: \ud83d is half a character"),
+        (r'"\U0000DFFF"', r"not YAML: \U0000DFFF is half a character"),
+        (":".join(["1"] * 200) + ".0", "not YAML: int too large to convert to float"),
+    ],
+)
+def test_what_no_record_can_hold_and_what_the_loader_stumbles_over_is_refused(said: str, sentence: str) -> None:
+    with pytest.raises(InvalidRule) as caught:
+        parse_rule(TEXT + f"\ndescription: {said}\n")
+    assert sentence in str(caught.value)

@@ -104,3 +104,11 @@ def test_a_timer_on_deliverys_now_is_due_when_that_has_reached_it() -> None:
     assert timers.next_ms == 99
     assert list(timers.due(at(50, 99))) == []
     assert list(timers.due(at(50, 100))) == ["k"]
+
+
+def test_a_timer_that_is_set_to_what_it_is_takes_no_room_again() -> None:
+    timers = Timers(Tables())
+    for _ in range(1_000):
+        timers.set("k", 10, 0, ALL)
+    assert sum(map(len, timers._heaps.values())) == 1
+    assert list(timers.due(at(11))) == ["k"]
