@@ -25,6 +25,7 @@ from sinks.ledger import TABLE as LEDGER
 from sinks.sink import Database, SinkUnavailable
 
 SWAP_PATIENCE_S = 600.0
+_FINISH_PATIENCE_S = 10.0
 _AGAIN_S = 0.5
 _LABEL = "siyu-swap-"
 
@@ -63,11 +64,11 @@ def swap(live: Database, swap_id: str, patience_s: float = SWAP_PATIENCE_S) -> N
 def finish(live: Database) -> bool:
     """Brings a swap that was cut off to its end; whether there was one. To be called before the live tables are used.
 
-    Raises SinkUnavailable, SwapRefused.
+    Another process may be at the same: what it was faster with is looked at again. Raises SinkUnavailable, SwapRefused.
     """
     half = [swap_id for swap_id in _ids(live) if _stands(live, swap_id) is _Stands.HALF]
     for swap_id in half:
-        _finish(live, swap_id)
+        swap(live, swap_id, _FINISH_PATIENCE_S)
     return bool(half)
 
 
