@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from sinks.urls import open_sink
 from streams.cli.main import load, parser_of
 from streams.settings import Engine, Ingest, Kafka, Settings, Sink, Snapshots
 from streams.topics import CHANGELOG
@@ -43,7 +45,13 @@ def settings(kafka: Server, clickhouse: Server, tmp_path_factory: pytest.TempPat
         )
         with stack.workers(given, ("ingest", "engine", "sink"), folder / "logs") as running:
             stack.await_controls(given, stack.prepare(given, [], None), running)
+            until(lambda: _is_migrated(given), "the tables are there")
             yield given
+
+
+def _is_migrated(settings: Settings) -> bool:
+    with closing(open_sink(settings.sink_url)) as database:
+        return bool(database.query("SELECT count() FROM system.tables WHERE name = 'sink_erased'").rows[0][0])
 
 
 def siyu(settings: Settings, capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:

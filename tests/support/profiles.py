@@ -7,7 +7,7 @@ Never: a change of another test's settings.
 
 from hypothesis import HealthCheck, settings
 
-_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 _EXAMPLES = 500 if settings.get_current_profile_name() == "thorough" else 50
 
 law = settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=_SLOW)

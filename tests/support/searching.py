@@ -173,6 +173,7 @@ class Waited:
             self._settle(at - 1, event.at)
             if event.type == self.rule.types[1]:
                 self._late(at, event)
+            self._found(at)
             self._settle(at, event.at)
         return self.told
 
@@ -200,13 +201,23 @@ class Waited:
         elif min(ends)[0] > due:
             self.told.append(("suppressed", due, (anchor.id, min(ends)[1])))
 
+    def _found(self, at: int) -> None:
+        """An event may show that somebody who had done it is the same person."""
+        for anchor in self.matched:
+            theirs = [one for one in self._theirs(at, anchor) if one.type == self.rule.types[1]]
+            ends = [one for one in theirs if _time(one) >= _time(anchor)]
+            if ends:
+                self._ended(anchor, min(ends, key=lambda one: (_time(one), one.id)))
+
     def _late(self, at: int, event: Ev) -> None:
         for anchor in self.matched:
-            due = _time(anchor) + self.rule.within
-            said = [one[0] for one in self.told if one[2][0] == anchor.id]
-            if anchor not in self._theirs(at, event) or _time(event) < _time(anchor):
-                continue
-            if _time(event) <= due and said[-1] in ("sent", "converted"):
-                self.told.append(("revoked", due, (anchor.id, event.id)))
-            elif _time(event) > due and said[-1] == "sent":
-                self.told.append(("converted", due, (anchor.id, event.id)))
+            if anchor in self._theirs(at, event) and _time(event) >= _time(anchor):
+                self._ended(anchor, event)
+
+    def _ended(self, anchor: Ev, end: Ev) -> None:
+        due = _time(anchor) + self.rule.within
+        said = [one[0] for one in self.told if one[2][0] == anchor.id]
+        if _time(end) <= due and said[-1] in ("sent", "converted"):
+            self.told.append(("revoked", due, (anchor.id, end.id)))
+        elif _time(end) > due and said[-1] == "sent":
+            self.told.append(("converted", due, (anchor.id, end.id)))
