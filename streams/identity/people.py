@@ -165,6 +165,9 @@ class People:
             self.nodes.put(node, Node(into, node_id, seq, seen_ms))
             self._members[into].append(node)
             self.facts.append(Moved(node, node_id, into, self.next_seq(), gone))
+        for node in self._members[into]:
+            if base_of(node) != node:
+                self.settled.forget(base_of(node))  # it may be on its own person's device now
         self._persons.drop(gone)
         self.facts.append(Merged(gone, into, a, b, evidence, self.next_seq()))
 

@@ -18,7 +18,7 @@ from streams.identity.changes import Erased, IdentityFact
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
-from streams.identity.nodes import NOBODY, Evidence, Node, base_of, kind_of, parts_of, tenant_of
+from streams.identity.nodes import NOBODY, Evidence, Node, base_of, kind_of, pair_of, parts_of, tenant_of
 from streams.identity.people import People
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.identity.quarantine import Quarantine
@@ -115,9 +115,14 @@ class Persons:
         if self._breaker.fresh:
             self._quarantine.look(seen.policy, seen.evidence)
         goes_to = self._goes_to(usable, seen.policy)
-        if len(nodes) > 1 or goes_to != nodes[0]:
+        if (len(nodes) > 1 or goes_to != nodes[0]) and not self._may_log_in(usable, seen.policy):
             self._settled.remember(tuple(nodes), usable, goes_to)
         return self.node(goes_to)
+
+    def _may_log_in(self, usable: Sequence[str], policy: MergePolicy) -> bool:
+        """Whether a login was refused that may be accepted later: limits have spans, and a person becomes known."""
+        refused, weak = self._people.refused, [node for node in usable if kind_of(node) in policy.weak]
+        return any(pair_of(node, device) in refused for device in weak for node in usable if node != device)
 
     def _goes_to(self, usable: Sequence[str], policy: MergePolicy) -> str:
         """The strongest id that is neither weak nor contested, else the contested, else the weak one's last login.
