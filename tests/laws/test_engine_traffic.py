@@ -1,4 +1,4 @@
-"""The generator's traffic, with its tills, tablets and logins, is folded alike by an engine restored after each frame."""
+"""The generator's traffic, with tills, tablets and logins: an engine restored after each frame says the same."""
 
 from __future__ import annotations
 
