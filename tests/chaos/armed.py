@@ -75,7 +75,7 @@ SEAMS = (
     Seam("streams.worker.fold", "Fold.process", before="engine.taken", after="engine.stored"),
     Seam("streams.worker.output", "Output.commit", before="engine.folded", after="engine.committed"),
     Seam("faust.events", "Event.ack", after="engine.acknowledged"),
-    Seam("sinks.ledger", "note", before="sink.to_note_*", after="sink.noted_*"),
+    Seam("sinks.ledger", "append", before="sink.to_note_*", after="sink.noted_*"),
     Seam("sinks.native", "NativeSink.insert", before="sink.inserting", after="sink.inserted"),
     Seam("sinks.writer", "BlockWriter.write", after="sink.written"),
 )
