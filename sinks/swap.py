@@ -25,6 +25,7 @@ from sinks.ledger import TABLE as LEDGER
 from sinks.sink import Database, SinkUnavailable
 
 SWAP_PATIENCE_S = 600.0
+QUIET_S = 5.0
 _FINISH_PATIENCE_S = 10.0
 _AGAIN_S = 0.5
 _LABEL = "siyu-swap-"
@@ -61,15 +62,27 @@ def swap(live: Database, swap_id: str, patience_s: float = SWAP_PATIENCE_S) -> N
             time.sleep(_AGAIN_S)
 
 
-def finish(live: Database) -> bool:
+def finish(live: Database, quiet_s: float = QUIET_S) -> bool:
     """Brings a swap that was cut off to its end; whether there was one. To be called before the live tables are used.
 
-    Another process may be at the same: what it was faster with is looked at again. Raises SinkUnavailable, SwapRefused.
+    Two that finish one swap could drop each other's tables: as long as anything moves, it is left to whoever moves it.
+    Raises SinkUnavailable, SwapRefused.
     """
     half = [swap_id for swap_id in _ids(live) if _stands(live, swap_id) is _Stands.HALF]
     for swap_id in half:
+        _await_quiet(live, swap_id, quiet_s)
         swap(live, swap_id, _FINISH_PATIENCE_S)
     return bool(half)
+
+
+def _await_quiet(live: Database, swap_id: str, quiet_s: float) -> None:
+    """Comes back when no name has changed for so long, and no statement of a swap runs."""
+    names = ", ".join(f"'{name}'" for name in (live.name, fresh_name(live, swap_id), _old_name(live, swap_id)))
+    asked = f"SELECT database, name FROM system.tables WHERE database IN ({names}) ORDER BY database, name"
+    seen = None
+    while (now := live.query(asked).rows) != seen or live.unfinished(_LABEL):
+        seen = now
+        time.sleep(quiet_s)
 
 
 def clear(live: Database) -> None:

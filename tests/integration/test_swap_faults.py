@@ -187,7 +187,7 @@ def test_a_rename_torn_by_a_kill_is_mended(
     server.kill()
     torn(server, table, *(("siyu", old) if out else (fresh, "siyu")))
     server.start()
-    swap.finish(live)
+    swap.finish(live, quiet_s=0)
     assert_whole(live, expected)
     swap.clear(live)
 
