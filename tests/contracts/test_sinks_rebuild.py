@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
-from threading import Semaphore, Thread
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from schemas.frames import Resolved
 from sinks import audit, ledger, rebuild, swap
-from sinks.batches import BlockSize
-from sinks.migrations import runner
 from sinks.rebuild import NotWhole, Rebuild
 from sinks.sink import Database, SinkUnavailable
 from sinks.writer import AnotherWriter, BlockWriter, TablesRebuilt
+from tests.contracts.rebuilding import GIVEN, SMALL, left_behind, rebuilt, swapped, writer, written
 from tests.unit.sinks.interrupted import How, Interrupted
-from tests.unit.sinks.opened import DATABASES, opened_database
-from tests.unit.sinks.reading import Rows, facts
+from tests.unit.sinks.reading import facts
 from tests.unit.sinks.resolved import frames, rows_of
 
-SMALL = BlockSize(rows=12)
-GIVEN = frames(8, 5)
 NOBODYS = 999
 """A block that no ledger knows."""
-
-
-@pytest.fixture(params=DATABASES)
-def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with opened_database(request, tmp_path) as database:
-        runner.apply(database)
-        yield database
-        swap.clear(database)
-
-
-def writer(database: Database, shard: int = 0) -> BlockWriter:
-    return BlockWriter(database, shard, size=SMALL, patience_s=0.2)
-
-
-def rebuilt(live: Database, given: list[Resolved], start: int = 0) -> Rebuild:
-    """A rebuild of shard 0 from this offset on, filled with these frames and not swapped in yet."""
-    building = Rebuild(live)
-    building.begin({0: start})
-    building.writer(0, SMALL).write(frame for frame in given if frame.journal_offset >= start)
-    building.check()
-    return building
-
-
-def swapped(live: Database, given: list[Resolved], start: int = 0) -> None:
-    building = rebuilt(live, given, start)
-    building.swap()
-    building.close()
-
-
-def written(live: Database, given: list[Resolved], shard: int = 0) -> dict[str, Rows]:
-    writer(live, shard).write(given)
-    return facts(live, shard)
-
-
-def left_behind(live: Database) -> list[str]:
-    names = [str(row[0]) for row in live.query("SELECT name FROM system.databases").rows]
-    return [name for name in names if name.startswith("siyu_")]
 
 
 def assert_rollups_are_sums_of_facts(live: Database) -> None:
@@ -246,133 +201,6 @@ def test_fresh_tables_that_lost_a_row_are_not_swapped_in(live: Database) -> None
     with pytest.raises(NotWhole, match="rows in events, noted are"):
         building.check()
     building.close()
-
-
-class Cut(Exception):
-    """The process that swapped has died."""
-
-
-class Dying:
-    """`Database` whose process dies before or after a certain statement."""
-
-    def __init__(self, inner: Database, statements: int, *, after: bool) -> None:
-        self._inner, self._left, self._after = inner, statements, after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def execute(self, sql: str, label: str = "") -> None:
-        self._left -= 1
-        if self._left == 0 and not self._after:
-            raise Cut
-        self._inner.execute(sql, label)
-        if self._left == 0:
-            raise Cut
-
-
-@pytest.mark.parametrize("after", [False, True])
-def test_a_swap_that_is_cut_off_anywhere_is_finished_by_whoever_comes(live: Database, after: bool) -> None:
-    writer(live).write(GIVEN[:3])
-    expected = written(live, frames(8, 5, shard=1), 1)
-    for statements in count(1):
-        building = Rebuild(live)
-        building.begin({0: 0, 1: rebuild.whole_blocks(live, 1, 99)})
-        building.writer(0, SMALL).write(GIVEN)
-        try:
-            dying: Any = Dying(live, statements, after=after)
-            swap.swap(dying, building.id)
-        except Cut:
-            begun = swap.finish(live, quiet_s=0)
-            if not begun:
-                building.swap()
-        else:
-            break
-        finally:
-            building.close()
-        assert not swap.finish(live, quiet_s=0)
-        assert facts(live, 0) == expected
-        assert facts(live, 1) == expected
-        swap.clear(live)
-        assert left_behind(live) == []
-    assert statements > 8
-
-
-class Stepwise:
-    """`Database` of a process that swaps a statement at a time, when it is told to."""
-
-    def __init__(self, inner: Database, swap_id: str) -> None:
-        self._inner, self._go, self._stands = inner, Semaphore(0), Semaphore(0)
-        self._thread = Thread(target=swap.swap, args=(self, swap_id), daemon=True)
-        self._thread.start()
-        self._stands.acquire()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def execute(self, sql: str, label: str = "") -> None:
-        self._stands.release()
-        self._go.acquire()
-        self._inner.execute(sql, label)
-
-    def step(self) -> bool:
-        """Does its next statement; whether there is another one."""
-        self._go.release()
-        while self._thread.is_alive():
-            if self._stands.acquire(timeout=0.01):
-                return True
-        return False
-
-
-class Looking:
-    """`Database` of a process that finishes a swap; the other one goes on at each look at the names."""
-
-    def __init__(self, inner: Database, other: Stepwise) -> None:
-        self._inner, self._other, self.moved = inner, other, list[str]()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def query(self, sql: str) -> Any:
-        found = self._inner.query(sql)
-        while "ORDER BY database, name" in sql and self._inner.query(sql) == found and self._other.step():
-            pass
-        return found
-
-    def execute(self, sql: str, label: str = "") -> None:
-        self.moved += [sql] if label or sql.startswith("DROP TABLE") else []
-        self._inner.execute(sql, label)
-
-
-def test_a_swap_that_somebody_is_at_is_left_to_them(live: Database) -> None:
-    """Else one could drop as an empty name what the other has just moved in."""
-    building = rebuilt(live, GIVEN)
-    building.close()
-    other = Stepwise(live, building.id)
-    while not swap._ids(live) or swap._stands(live, building.id).name != "HALF":
-        assert other.step()
-    finishing: Any = Looking(live, other)
-    assert swap.finish(finishing, quiet_s=0)
-    assert finishing.moved == []
-    assert not other.step()
-    assert facts(live, 0) == written(live, frames(8, 5, shard=1), 1)
-
-
-def test_while_tables_are_swapped_nobody_can_write_and_everybody_waits(live: Database) -> None:
-    old = writer(live)
-    old.write(GIVEN[:3])
-    building = rebuilt(live, GIVEN)
-    dying: Any = Dying(live, 4, after=True)
-    with pytest.raises(Cut):
-        swap.swap(dying, building.id)
-    for one in (old, writer(live)):
-        with pytest.raises(SinkUnavailable) as swapping:
-            one.write(GIVEN[3:])
-        assert swapping.value.why == "swapping"
-    swap.finish(live, quiet_s=0)
-    building.close()
-    with pytest.raises(TablesRebuilt):
-        old.write(GIVEN[3:])
-    assert facts(live, 0) == written(live, frames(8, 5, shard=1), 1)
 
 
 def test_the_audit_names_each_block_that_is_not_as_noted(live: Database) -> None:

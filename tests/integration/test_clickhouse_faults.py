@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -23,6 +22,7 @@ from sinks.native import Address, NativeSink
 from sinks.sink import Sink, SinkUnavailable, Why
 from sinks.writer import BlockWriter
 from streams.worker.servers import Server, ServerUnavailable, clickhouse_server
+from tests.integration.dying import dies_after, dies_before, dies_meanwhile
 from tests.integration.patience import until
 from tests.unit.sinks.reading import Rows, facts
 from tests.unit.sinks.resolved import frames
@@ -134,35 +134,6 @@ def hangs_before(server: Server, statement: Callable[[], None]) -> None:
         statement()
     finally:
         server.resume()
-
-
-def dies_before(server: Server, statement: Callable[[], None]) -> None:
-    """The statement reaches a server that is stopped and then killed."""
-    server.pause()
-    try:
-        statement()
-    finally:
-        server.kill()
-        server.start()
-
-
-def dies_meanwhile(server: Server, statement: Callable[[], None]) -> None:
-    """The server is killed somewhere inside the statement."""
-    with ThreadPoolExecutor() as pool:
-        killing = pool.submit(server.kill)
-        try:
-            statement()
-        finally:
-            killing.result()
-            server.start()
-
-
-def dies_after(server: Server, statement: Callable[[], None]) -> None:
-    """The server is killed when it has done the statement, and nobody has heard of it."""
-    statement()
-    server.kill()
-    server.start()
-    raise SinkUnavailable("no answer")
 
 
 def restarts_after(server: Server, statement: Callable[[], None]) -> None:

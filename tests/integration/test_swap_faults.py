@@ -18,6 +18,7 @@ from sinks.rebuild import Rebuild
 from sinks.sink import Database, SinkUnavailable
 from sinks.writer import BlockWriter, TablesRebuilt
 from streams.worker.servers import Server, ServerUnavailable, clickhouse_server
+from tests.integration.dying import dies_after, dies_before, dies_meanwhile
 from tests.integration.patience import until
 from tests.unit.sinks.reading import Rows, facts
 from tests.unit.sinks.resolved import frames
@@ -89,32 +90,6 @@ class Disturbed(NativeSink):
             return
         self.seen.add(sql)
         WAYS[len(self.seen) % len(WAYS)](self._server, lambda: super(Disturbed, self).execute(sql, label))
-
-
-def dies_before(server: Server, statement: Callable[[], None]) -> None:
-    server.pause()
-    with ThreadPoolExecutor() as pool:
-        asked = pool.submit(statement)
-        server.kill()
-        server.start()
-        asked.result()
-
-
-def dies_meanwhile(server: Server, statement: Callable[[], None]) -> None:
-    with ThreadPoolExecutor() as pool:
-        killing = pool.submit(server.kill)
-        try:
-            statement()
-        finally:
-            killing.result()
-            server.start()
-
-
-def dies_after(server: Server, statement: Callable[[], None]) -> None:
-    statement()
-    server.kill()
-    server.start()
-    raise SinkUnavailable("no answer")
 
 
 WAYS = (dies_before, dies_meanwhile, dies_after)

@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from streams.engine import Engine, Outputs, person_sets
-from tests.support.crowds import BASE, FREE, IDS, SHOP, STRONG, crowds, policies, ruled, seen
+from streams.journal.tables import Tables
+from tests.support.crowds import BASE, FREE, IDS, SHOP, STRONG, crowds, policies, regulars, ruled, seen
 from tests.support.frames import SALT, fold, public, tables
 from tests.support.journals import SECOND, frames_of
 from tests.support.lines import Commanded, Event, Id, Item, MergePolicyText
@@ -104,6 +105,24 @@ def _shifted(line: Item, number: int) -> Item:
         return seen(number, line.ids)
     assert isinstance(line, Commanded)
     return Commanded(BASE + number * SECOND, line.read, line.tenant, line.ids, line.kind)
+
+
+@law
+@given(policies() | st.just(FREE), regulars())
+def test_what_is_only_remembered_does_not_show(policy: MergePolicyText, log: Log) -> None:
+    """An engine that is restored before each event looks at all ids again."""
+    frames = frames_of((ruled(policy), *log))
+    lasting, outputs = fold(frames)
+    restored, again = fold(())
+    for at, frame in enumerate(frames):
+        restored, told = fold((frame,), Tables(restored.tables.rows()), at)
+        again += told
+    assert public(again) == public(outputs)
+    assert (
+        set(person_sets(restored).values())
+        == set(person_sets(lasting).values())
+        == _components(_after((ruled(policy), *log))[1])
+    )
 
 
 # Unlinking

@@ -79,6 +79,19 @@ def pairs_only(draw: st.DrawFn) -> tuple[Item, ...]:
     return tuple(line for line in draw(crowds(commands=())) if isinstance(line, Event) and len(line.ids) < 3)
 
 
+_FEW: tuple[Id, ...] = (
+    *(("uid", "", "u1"), ("uid", "", "u2"), ("openid", "wx", "o1")),
+    *(("device_id", "", "d1"), ("device_id", "", "d2")),
+)
+
+
+@st.composite
+def regulars(draw: st.DrawFn, *, most: int = 24) -> tuple[Item, ...]:
+    """Few ids that meet again and again: on devices that are shared, of persons that become one."""
+    met = st.sampled_from([ids for size in (1, 2, 2) for ids in combinations(_FEW, size)])
+    return tuple(seen(number, ids) for number, ids in enumerate(draw(st.lists(met, min_size=12, max_size=most))))
+
+
 @st.composite
 def crowds(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 14) -> tuple[Item, ...]:
     """Events, and among them commands of these kinds."""
