@@ -10,6 +10,7 @@ taken apart into single ids, and its pairs are decided anew in the order in whic
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import chain, product
 from typing import NamedTuple
 
 from streams.identity.breaker import Breaker, Pair
@@ -18,7 +19,6 @@ from streams.identity.meetings import UNLINKED, Meetings, Sighting
 from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People, Refusal
 from streams.identity.policy import MergePolicy
-from streams.journal.tables import Tables
 
 _NONE = Refusal("", 0, 0, "", "")
 
@@ -43,20 +43,21 @@ class _Before(NamedTuple):
 
 
 class Cutting:
-    """Table `cuts` (pair → evidence): pairs that an operator unlinked, and that no event links again."""
+    """Decides again over these people."""
 
-    def __init__(self, people: People, meetings: Meetings, breaker: Breaker, tables: Tables) -> None:
+    def __init__(self, people: People, meetings: Meetings, breaker: Breaker) -> None:
         self._people = people
         self._meetings = meetings
         self._breaker = breaker
-        self._cuts = tables.table("cuts")
+        self._cuts = meetings.cuts
 
     def cut(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Unlinks a pair for as long as no operator links it; ids that are unknown yet will not be linked either."""
         people = self._people
         before = people.nodes.get(a)
-        self._cuts.put(pair_of(a, b), tuple(evidence))
-        self.decide_again((a, b), policy, evidence)
+        names = [self._meetings.names(node, policy) for node in (a, b)]
+        self._cuts.put([pair_of(*pair) for pair in product(*names)], evidence)
+        self.decide_again(list(chain(*names)), policy, evidence)
         if before is not None and b in people.nodes:
             into = people.nodes[b][0]
             seq = people.next_seq()
@@ -64,9 +65,9 @@ class Cutting:
 
     def lift(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Takes a cut back, if there is one: what was seen of the pair counts again."""
-        if pair_of(a, b) in self._cuts:
-            self._cuts.drop(pair_of(a, b))
-            self.decide_again((a, b), policy, evidence)
+        names = [self._meetings.names(node, policy) for node in (a, b)]
+        if self._cuts.lift(pair_of(*pair) for pair in product(*names)):
+            self.decide_again(list(chain(*names)), policy, evidence)
 
     def remove(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Takes a value out, with all that was seen of it."""
@@ -93,9 +94,10 @@ class Cutting:
         for node in named:
             people.erased.add(node, evidence.event_time_ms)
         nowhere = gone.difference(people.nodes)
-        for table in (self._cuts, self._meetings.aliases):
-            for key in [key for key, value in table.items() if not nowhere.isdisjoint((*key.split("\x1e"), value))]:
-                table.drop(key)
+        aliases = self._meetings.aliases
+        for hashed in [hashed for hashed, phone in aliases.items() if not nowhere.isdisjoint((hashed, phone))]:
+            aliases.drop(hashed)
+        self._cuts.strike(nowhere.union(named))
         self._breaker.strike(nowhere)
         for node in sorted(gone.intersection(people.nodes)):
             self._breaker.tell(node)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from streams.identity.breaker import REJECTED, Breaker
+from streams.identity.cuts import Cuts
 from streams.identity.limits import over_limit
 from streams.identity.nodes import (
     SEPARATOR,
@@ -44,13 +45,13 @@ class Sighting(NamedTuple):
 class Meetings:
     """Decides pairs over these people.
 
-    Tables `cuts`, the pairs that an operator unlinked, and `aliases`, from the hash of a phone to the phone.
+    Table `aliases`, from the hash of a phone to the phone; `cuts`, the pairs that an operator unlinked.
     """
 
     def __init__(self, people: People, breaker: Breaker, tables: Tables) -> None:
         self._people = people
         self._breaker = breaker
-        self._cuts = tables.table("cuts")
+        self.cuts = Cuts(tables)
         self.aliases = tables.table("aliases")
 
     def alone(self, node: str, seen: Sighting) -> None:
@@ -104,7 +105,7 @@ class Meetings:
     def _objection(self, a: str, b: str, seen: Sighting) -> str:
         """Why the two must not be linked; "" if they may."""
         people = self._people
-        if pair_of(a, b) in self._cuts:
+        if pair_of(a, b) in self.cuts:
             return UNLINKED
         if people.together(a, b):
             return ""
@@ -190,7 +191,7 @@ class Meetings:
             people.goes_to(device, goes_to)
 
     def _cut(self, a: str, b: str) -> str:
-        return UNLINKED if pair_of(a, b) in self._cuts else ""
+        return UNLINKED if pair_of(a, b) in self.cuts else ""
 
     def _login_fault(self, a: str, device: str, goes_to: str, seen: Sighting) -> str:
         """Why this person can't have the value; "" if it can, as always by an operator's word."""
@@ -209,15 +210,18 @@ class Meetings:
             return []
         return [SEPARATOR.join((tenant, kind, *hashed)) for hashed in policy.hashes(value)]
 
-    def name_hashes(self, nodes: Iterable[str], policy: MergePolicy) -> bool:
-        """From now on the hashes of these phones stand for the phones; whether that is news of any."""
+    def name_hashes(self, nodes: Iterable[str], policy: MergePolicy) -> dict[str, list[str]]:
+        """From now on the hashes of these phones stand for the phones.
+
+        The phones of which that is news, each with those from which an operator kept it apart by another name only.
+        """
         if not policy.hashed_phones:
-            return False
+            return {}
         named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self.aliases}
         for hashed, node in named.items():
             self.aliases.put(hashed, node)
             self._people.settled.forget(hashed)
-        return bool(named)
+        return {node: self.cuts.share(self.names(node, policy)) for node in dict.fromkeys(named.values())}
 
     def meet_hashes(self, node: str, seen: Sighting) -> None:
         """A plain phone meets what was known by its hash."""
@@ -226,7 +230,11 @@ class Meetings:
                 self._breaker.inherit(hashed, node)
                 self.meet(node, hashed, seen._replace(by_command=False))
 
-    def forms(self, node: str, policy: MergePolicy) -> list[str]:
-        """The known nodes that stand for this value: a phone's hashes are the phone."""
+    def names(self, node: str, policy: MergePolicy) -> list[str]:
+        """The nodes that stand for this value, known or not: a phone's hashes are the phone."""
         phone = self.aliases.get(node, node)
-        return [one for one in dict.fromkeys((phone, node, *self.hashes(phone, policy))) if one in self._people.nodes]
+        return list(dict.fromkeys((phone, node, *self.hashes(phone, policy))))
+
+    def forms(self, node: str, policy: MergePolicy) -> list[str]:
+        """Those of its names that are known."""
+        return [name for name in self.names(node, policy) if name in self._people.nodes]

@@ -37,7 +37,7 @@ class Persons:
         self._people = People(tables, salt)
         self._breaker = Breaker(self._people, tables)
         self._meetings = Meetings(self._people, self._breaker, tables)
-        self._cutting = Cutting(self._people, self._meetings, self._breaker, tables)
+        self._cutting = Cutting(self._people, self._meetings, self._breaker)
         self._quarantine = Quarantine(self._people, self._meetings, self._breaker, self._cutting)
         self._aliases = tables.table("aliases")
         self._nodes = self._people.nodes
@@ -62,7 +62,7 @@ class Persons:
         if at_once is not None:
             return at_once
         policy = self._policies.of(tenant_of(nodes[0]))
-        self._meetings.name_hashes(nodes, policy)
+        self._name(nodes, policy, evidence)
         usable = self._usable(nodes, policy)
         return self._meet(nodes, usable, Sighting(policy, evidence)) if usable else NOBODY
 
@@ -101,6 +101,14 @@ class Persons:
         if len(good) < 2:
             return [aliases.get(node, node) for node in good]
         return sorted({aliases.get(node, node) for node in good}, key=lambda node: (ranks[kind_of(node)], node))
+
+    def _name(self, nodes: Sequence[str], policy: MergePolicy, evidence: Evidence) -> bool:
+        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news."""
+        named = self._meetings.name_hashes(nodes, policy)
+        for phone, apart in named.items():
+            if apart and phone in self._nodes:
+                self._cutting.decide_again((*self._meetings.names(phone, policy), *apart), policy, evidence)
+        return bool(named)
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
         trusted = self._breaker.trusted(usable)
@@ -155,7 +163,7 @@ class Persons:
         if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
             return _NO_PAIR
         stronger, weaker = usable
-        self._meetings.name_hashes(usable, policy)
+        self._name(usable, policy, evidence)
         self._cutting.lift(stronger, weaker, policy, evidence)
         self._settled.clear()
         self._meetings.meet(stronger, weaker, Sighting(policy, evidence, by_command=True))
@@ -166,7 +174,7 @@ class Persons:
         """Cuts the link of two ids, and keeps them from being linked again; why not, where it can't."""
         policy = self._policies.of(tenant)
         usable = self._usable((a, b), policy)
-        if len(usable) < 2:
+        if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
             return _NO_PAIR
         self._cutting.cut(usable[0], usable[1], policy, evidence)
         return ""
@@ -189,8 +197,12 @@ class Persons:
 
     def reject(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:
         """Cuts a held pair for good, or holds a value apart from everybody for good; why not, where it can't."""
-        named = self._named(tenant, a, b)
-        return named if isinstance(named, str) else self._quarantine.reject(*named, self._policies.of(tenant), evidence)
+        named, policy = self._named(tenant, a, b), self._policies.of(tenant)
+        if isinstance(named, str):
+            return named
+        if named[1] is None:
+            self._name(named[:1], policy, evidence)
+        return self._quarantine.reject(*named, policy, evidence)
 
     def _named(self, tenant: str, a: str, b: str | None) -> tuple[str, str | None] | str:
         """The ids of a command, the stronger first; each may be given by its hash where it is held."""
@@ -225,7 +237,7 @@ class Persons:
             return
         if blocked(node, policy):
             self._cutting.remove(node, policy, evidence)
-        elif self._meetings.name_hashes((node,), policy):
+        elif self._name((node,), policy, evidence):
             self._meetings.meet_hashes(node, Sighting(policy, evidence))
 
     # Questions

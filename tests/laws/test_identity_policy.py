@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import networkx as nx
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine import Engine, Outputs, person_sets
 from streams.journal.tables import Tables
-from tests.support.crowds import BASE, FREE, IDS, SHOP, STRONG, crowds, policies, regulars, ruled, seen
+from tests.support.crowds import BASE, FREE, IDS, SHOP, STRONG, crowds, policies, regulars, ruled, seen, tills
 from tests.support.frames import SALT, fold, public, tables
 from tests.support.journals import SECOND, frames_of
 from tests.support.lines import Commanded, Event, Id, Item, MergePolicyText
@@ -139,17 +140,38 @@ def test_unlinking_equals_never_having_linked(policy: MergePolicyText, log: Log)
 
 
 @law
+@given(policies(shops=(SHOP,)), tills(commands=("link", "unlink", "unlink")))
+def test_a_phone_is_kept_apart_from_what_its_hash_is(policy: MergePolicyText, log: Log) -> None:
+    lines = (ruled(policy), *log)
+    engine, _ = _run(lines)
+    _, people = _after(lines)
+    assert _of_values(person_sets(engine).values()) == _of_values(_components(people))
+
+
+@law
+@given(policies(shops=(SHOP,)), policies(shops=(SHOP,)), tills(commands=("unlink",)), tills(commands=("unlink",)))
+def test_a_scheme_of_hashes_that_is_told_later_keeps_apart_who_was_cut(
+    one: MergePolicyText, other: MergePolicyText, log: Log, more: Log
+) -> None:
+    """No pair that any command cut, by whatever name of a phone, is linked."""
+    newer = replace(other, version=2, hold=one.hold, large=one.large, rivals=one.rivals)
+    lines = (ruled(replace(one, shop="", salt="")), *log, ruled(newer, BASE + 20 * SECOND), *_later(more))
+    engine, _ = _run(lines)
+    oracle = Oracle(lines, SALT)
+    cut = oracle.kept_apart(oracle.after(len(lines) - 1))
+    for node, links in engine.tables.table("links").items():
+        for to, *_ in links:
+            assert frozenset((tuple(to.split("\x1f")), tuple(node.split("\x1f")[:4]))) not in cut
+
+
+@law
 @given(
     policies(), crowds(commands=()), st.lists(st.sampled_from(IDS[:-1]), min_size=2, max_size=2, unique=True), st.data()
 )
 def test_the_place_of_an_unlinking_does_not_matter(
     policy: MergePolicyText, log: Log, pair: list[Id], data: st.DataObject
 ) -> None:
-    """The events keep their moments, and so their distance in a limit's window, wherever the cut stands.
-
-    The hash of a phone is cut as the phone only where that is known of it.
-    """
-    assume(SHOP not in (scope for _, scope, _ in pair))
+    """The events keep their moments, and so their distance in a limit's window, wherever the cut stands."""
     lines, places = _later_by_one(log), (0, data.draw(st.integers(0, len(log))))
     cuts = [Commanded(BASE + at * SECOND, ruled(policy).read, "t1", (pair[0], pair[1]), "unlink") for at in places]
     logs = [(*lines[:at], cut, *lines[at:]) for at, cut in zip(places, cuts, strict=True)]

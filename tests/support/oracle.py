@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, product
 
 import networkx as nx
 
-from tests.support.lines import Applied, Commanded, Declared, Event, Line, MergePolicyText, Ruled, RuleText, Told
-from tests.support.people import USUAL, Node, People
+from tests.support.lines import Applied, Commanded, Declared, Event, Id, Line, MergePolicyText, Ruled, RuleText, Told
+from tests.support.people import USUAL, Node, People, hashed
 
 Seen = tuple[int, int]  # event time, position in the journal
 
@@ -92,25 +92,40 @@ class Oracle:
         """Pairs whose last command up to a position is to unlink them, and where every command for them was void."""
         last: dict[frozenset[Node], tuple[str, int]] = {}
         for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Commanded):
-                last[self._pair(position, line)] = (line.kind, position)
-        return {pair: position for pair, (kind, position) in last.items() if kind == "unlink"}
+            if isinstance(line, Commanded) and line.kind in ("link", "unlink"):
+                last[self._pair(at, line)] = (line.kind, position)
+        return {pair: position for pair, (kind, position) in last.items() if kind == "unlink" and len(pair) == 2}
 
-    def _voided(self, at: int, upto: int, pair: frozenset[Node]) -> bool:
-        """Whether a link command at a position was undone later."""
-        later = list(enumerate(self.lines[: upto + 1]))[at + 1 :]
-        unlinks = [(n, line) for n, line in later if isinstance(line, Commanded) and line.kind == "unlink"]
-        return any(self._pair(n, line) == pair for n, line in unlinks)
+    def kept_apart(self, at: int) -> frozenset[frozenset[Node]]:
+        """Those pairs by all names of their values: a phone's hashes are the phone."""
+        pairs = [[self._names(at, node) for node in pair] for pair in self.cut(at)]
+        return frozenset(frozenset(pair) for names in pairs for pair in product(*names))
+
+    def _voided(self, at: int, upto: int) -> bool:
+        """Whether the link command at a position was undone later."""
+        later = [line for line in self.lines[at + 1 : upto + 1] if isinstance(line, Commanded)]
+        link = self.lines[at]
+        assert isinstance(link, Commanded)
+        return any(line.kind == "unlink" and self._pair(upto, line) == self._pair(upto, link) for line in later)
 
     def _pair(self, at: int, line: Commanded) -> frozenset[Node]:
-        """The two ids of a command, a hash as the phone that it is known to be of by then."""
-        people, policy = People(self._salt), self.policy(at, line.tenant)
-        for position, before in enumerate(self.lines[:at]):
-            if isinstance(before, Event) and position in self._accepted_at:
-                people.seen |= dict.fromkeys(people.usable(before.tenant, before.ids, policy), 0)
-            if isinstance(before, Commanded) and before.kind == "link":
-                people.seen |= dict.fromkeys(people.usable(before.tenant, before.ids, policy), 0)
-        return frozenset(node for given in line.ids for node in people.usable(line.tenant, [given], policy))
+        """The two ids of a command; a hash is the phone, whenever that is told of."""
+        nobody, policy = People(self._salt), self.policy(at, line.tenant)
+        given = [node for one in line.ids for node in nobody.usable(line.tenant, [one], policy)]
+        return frozenset(self._names(at, node)[0] for node in given)
+
+    def _names(self, at: int, node: Node) -> list[Node]:
+        """Every node that stands for this value, a plain phone before its hash."""
+        policy = self.policy(at, node[0])
+        phones: list[Node] = [(node[0], *one) for one in self._phones] if policy.shop else []
+        pairs = [[phone, (node[0], "phone", policy.shop, hashed(phone[3], policy))] for phone in phones]
+        return next((pair for pair in pairs if node in pair), [node])
+
+    @cached_property
+    def _phones(self) -> list[Id]:
+        """All plain phones of the journal."""
+        told = (one for line in self.lines if isinstance(line, (Event, Commanded)) for one in line.ids)
+        return sorted({one for one in told if one[:2] == ("phone", "")})
 
     def policy(self, at: int, tenant: str) -> MergePolicyText:
         """The merge policy that is in force for the tenant: its own, else everyone's, else the usual one."""
@@ -126,7 +141,7 @@ class Oracle:
 
     def _with(self, at: int, suspects: Iterable[Node]) -> People:
         """Everyone after this position, had these values been blocked from the start."""
-        people = People(self._salt, frozenset(self.cut(at)), frozenset(suspects))
+        people = People(self._salt, self.kept_apart(at), frozenset(suspects))
         for position, line in enumerate(self.lines[: at + 1]):
             if isinstance(line, Event) and position in self._accepted_at:
                 policy = self.policy(position, line.tenant)
@@ -166,8 +181,7 @@ class Oracle:
         nodes = people.usable(line.tenant, line.ids, policy)
         if len(nodes) < 2:
             return  # it is refused: it would link nobody
-        voided = self._voided(at, upto, frozenset(nodes))
-        for together in [[node] for node in nodes] if voided else [nodes]:
+        for together in [[node] for node in nodes] if self._voided(at, upto) else [nodes]:
             people.sight(together, line.received, policy, by_command=True)
 
     def persons(self, at: int) -> list[set[Node]]:
