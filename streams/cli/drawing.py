@@ -3,7 +3,7 @@
 In: a `Person`. Out: SVG text, the same for the same person. Never: a phone in full; a script; a font from elsewhere.
 
 The shape is a tree of the shortest ways from the founding id; links beside it are dashed. Ids of others that were
-refused or held stand below, in red.
+refused or held stand below, in red. So is a value that is suspected; of its links, maybe thousands, none is drawn.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def drawn(person: Person) -> str:
     """The drawing. Of a person without ids there is only a heading."""
     tree = _tree(person)
     places = _places(person, tree)
-    refused = [
-        change for change in person.changes if change.kind in ("refused", "held") and change.pair - person.ids.keys()
-    ]
+    refused = _refused(person)
     others = _others(person, refused, places)
     everyone = {**places, **others}
     lines = [*_links(person, tree, places), *(_line(one, everyone, "refused", one.reason) for one in refused)]
@@ -60,6 +58,17 @@ def drawn(person: Person) -> str:
             "</svg>\n",
         ]
     )
+
+
+def _suspects(person: Person) -> set[str]:
+    return {change.a for change in person.changes if change.suspects}
+
+
+def _refused(person: Person) -> list[Change]:
+    """Pairs with others, by the last word on each, without those that are held for an id of this person."""
+    pairs = {change.pair: change for change in person.changes if change.kind in ("refused", "held") and change.b}
+    ours, suspects = person.ids.keys(), _suspects(person)
+    return [change for pair, change in pairs.items() if pair - ours and pair.isdisjoint(suspects)]
 
 
 def _tree(person: Person) -> nx.DiGraph[str]:
@@ -126,7 +135,8 @@ def _box(person: Person, node: str, place: _Place) -> str:
     x, y = _EDGE + place.column * _COLUMN, _HEAD + place.row * _ROW
     seen = person.seen.get(node)
     first = next(iter(person.ids), "")
-    style = "first" if node == first else "" if node in person.ids else "other"
+    odd = node not in person.ids or node in _suspects(person)
+    style = "other" if odd else "first" if node == first else ""
     label = person.label(node)
     short = label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
     told = f"{moment(seen.first_ms)} · {seen.events} events" if seen else "of another person"

@@ -1,5 +1,5 @@
-"""One person as ClickHouse knows them: ids, when and where they were seen, links with their evidence, what else became
-known.
+"""One person as ClickHouse knows them: ids, when and where they were seen, links with their evidence, held links, what
+else became known.
 
 In: a way to ask SQL; a one_id, or an id in plain. Out: a `Person`. Never: a phone or an e-mail in full, which no table
 has; a change.
@@ -62,6 +62,11 @@ class Change(NamedTuple):
     time_ms: int
     reason: str
     seq: int
+
+    @property
+    def suspects(self) -> bool:
+        """Whether it is a value that is held apart from everybody."""
+        return self.kind == "held" and not self.b
 
     @property
     def pair(self) -> frozenset[str]:
@@ -156,7 +161,7 @@ def _ids(ask: Ask, tenant: str, chosen: str) -> list[Id]:
 
 
 def _changes(ask: Ask, tenant: str, nodes: tuple[str, ...]) -> list[Change]:
-    """Links and other changes of these nodes, in order."""
+    """Links, what is held today and other changes of these nodes, in order."""
     if not nodes:
         return []
     these = literal(nodes)
@@ -166,7 +171,9 @@ def _changes(ask: Ask, tenant: str, nodes: tuple[str, ...]) -> list[Change]:
     )
     columns = "kind, one_id, into_id, node_a, node_b, event_id, event_time_ms, reason, seq"
     others = f"SELECT {columns} FROM siyu.identity_changes {chosen}"
-    found = [Change(*row) for asked in (links, others) for row in ask(asked).rows]
+    about = "node_a, node_b, event_id, event_time_ms, reason, seq"
+    held = f"SELECT 'held', '', '', {about} FROM siyu.identity_held {chosen}"
+    found = [Change(*row) for asked in (links, held, others) for row in ask(asked).rows]
     return sorted(found, key=lambda change: change.seq)
 
 

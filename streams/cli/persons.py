@@ -75,7 +75,11 @@ def _print(person: Person, records: list[dict[str, Any]]) -> None:
     if links:
         print("\nlinks, each with the event that showed it")
         print_records(links, ("time", "a", "b", "event_id", "touchpoint"), as_json=False)
-    others = [one for one in records if one["what"] not in ("person", "id", "linked")]
+    held = [one for one in records if one["what"] == "held"]
+    if held:
+        print("\nheld: these wait for `siyu identity release` or `reject`; without b, all links of the value do")
+        print_records(held, ("time", "a", "b", "event_id", "reason"), as_json=False)
+    others = [one for one in records if one["what"] not in ("person", "id", "linked", "held")]
     if others:
         print("\nwhat else became known")
         print_records(others, _CHANGES, as_json=False)

@@ -85,6 +85,42 @@ def test_a_person_is_shown_with_ids_sightings_links_and_refusals(played: Callabl
     assert "13912340001" not in json.dumps(told)
 
 
+TILL = ("phone", "", "+8613912340009")
+
+
+def till() -> Journal:
+    """A shop types its own number for nine customers who show a card; the last one is known by an account too."""
+    journal = Journal()
+    for number in range(9):
+        card = ("member_card", "", f"c{number}")
+        journal.add(Ev(BASE + number * 60_000, ids=(card, TILL), id=f"e{number}", touchpoint="pos"))
+    return journal.add(Ev(BASE + 600_000, ids=(UID, ("member_card", "", "c8")), id="e9"))
+
+
+def test_held_links_of_a_person_are_shown_and_drawn_until_they_are_released(
+    played: Callable[[list[Frame]], Siyu], tmp_path: Path
+) -> None:
+    siyu = played(till().frames)
+    (held,) = [one for one in siyu("show", "uid:u-1", "--svg", str(tmp_path / "one.svg")) if one["what"] == "held"]
+    assert {held["a"], held["b"]} == {"member_card:c8", "phone:+86139****0009"}
+    assert (held["event_id"], "seen with" in held["reason"]) == ("e8", True)
+    assert (tmp_path / "one.svg").read_text().count('<path class="refused"') == 1
+    of_till = siyu("show", "phone:13912340009", "--svg", str(tmp_path / "till.svg"))
+    assert [one["b"] for one in of_till if one["what"] == "held"].count(None) == 1
+    assert len([one for one in of_till if one["what"] == "held"]) == 10
+    assert '<path class="refused"' not in (tmp_path / "till.svg").read_text()
+    assert (tmp_path / "till.svg").read_text().count('<g class="other"') == 1
+    assert "13912340009" not in json.dumps(of_till) + (tmp_path / "till.svg").read_text()
+
+
+def test_what_was_released_is_held_no_more(played: Callable[[list[Frame]], Siyu]) -> None:
+    at, journal = BASE + 700_000, till()
+    named = {"a": {"kind": TILL[0], "scope": None, "value": TILL[2]}, "b": None}
+    said = Said(at, "command", {"tenant": "t1", "kind": "release", **named, "time": at, "command_id": "c1"})
+    siyu = played(journal.lane((*journal.partitions, said.on), [said]).frames)
+    assert "held" not in {one["what"] for one in siyu("show", "uid:u-1")}
+
+
 def test_a_former_name_leads_to_todays_person(played: Callable[[list[Frame]], Siyu]) -> None:
     journal = Journal().add(Ev(BASE, ids=(OPENID,))).add(Ev(BASE + 1, ids=(UID,)))
     before = fold(journal.frames)[0].persons.everyone()
