@@ -24,6 +24,7 @@ from sinks.batches import BlockSize
 from sinks.migrations import runner
 from sinks.rebuild import NotWhole, Rebuild
 from sinks.sink import Database, SinkUnavailable
+from sinks.turns import NotOurTurn, Turn, turn
 from sinks.writer import BlockWriter
 from streams.settings import Settings
 from streams.topics import JOURNAL, RESOLVED
@@ -92,8 +93,7 @@ class Plan:
 
 def plan(settings: Settings, live: Database, span: Span) -> Plan:
     """Looks, and changes nothing. Raises NotReplayed, BrokerUnavailable, SinkUnavailable."""
-    if runner.plan(live):
-        raise NotReplayed("migrations are pending: `siyu migrate apply`, or start a sink")
+    _assert_migrated(live)
     resolved, journal = first_of(settings, RESOLVED), first_of(settings, JOURNAL)
     there = sorted({*resolved, *rebuild.shards(live)})
     if strangers := set(span.shards) - set(there):
@@ -123,6 +123,23 @@ def replay(
 
     `exclusively` is entered for the swap. Raises NotReplayed, SwapRefused, BrokerUnavailable, SinkUnavailable.
     """
+    _assert_migrated(live)
+    try:
+        with turn(live, "replay") as ours:
+            yield from _replayed(settings, live, span, stopping, ours=ours, exclusively=exclusively)
+    except NotOurTurn as error:
+        raise NotReplayed(str(error)) from error
+
+
+def _replayed(
+    settings: Settings,
+    live: Database,
+    span: Span,
+    stopping: threading.Event,
+    *,
+    ours: Turn,
+    exclusively: AbstractContextManager[object] | None,
+) -> Generator[Part | Progress | Swapped]:
     began = time.monotonic()
     swapping.finish(live)
     planned = plan(settings, live, span)
@@ -134,6 +151,7 @@ def replay(
     try:
         yield from with_rows.build()
         building.check()
+        with_rows.patiently(ours.hold)
         swapped = True
         with exclusively or nullcontext():
             building.swap()
@@ -147,6 +165,11 @@ def replay(
             with suppress(SinkUnavailable, ValueError):
                 building.abandon()
     yield Swapped(dict(with_rows.rows), time.monotonic() - began, _tidied(live))
+
+
+def _assert_migrated(live: Database) -> None:
+    if runner.plan(live):
+        raise NotReplayed("migrations are pending: `siyu migrate apply`, or start a sink")
 
 
 def told(event: Part | Progress | Swapped) -> dict[str, Any]:
@@ -221,7 +244,7 @@ class _Building:
 
     def _write(self, shard: int) -> Iterator[Progress]:
         for frames in self._chunks(self._logs[shard].frames()):
-            written = self._patiently(lambda: self._writers[shard].write(frames))  # noqa: B023 called before the next
+            written = self.patiently(lambda: self._writers[shard].write(frames))  # noqa: B023 called before the next
             self.rows += Counter(written.tables)
             yield Progress(shard, self._position(shard), self.rows.total())
 
@@ -241,9 +264,10 @@ class _Building:
             yield chunk
 
     def _position(self, shard: int) -> int:
-        return self._patiently(self._writers[shard].position)
+        return self.patiently(self._writers[shard].position)
 
-    def _patiently(self, work: Callable[[], T]) -> T:
+    def patiently(self, work: Callable[[], T]) -> T:
+        """What it answers, as soon as the database does."""
         gives_up = time.monotonic() + _PATIENCE_S
         while True:
             try:

@@ -41,7 +41,7 @@ from streams.worker.state.restore import restore
 from streams.worker.state.store import MemoryStore
 
 PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES, DEADLETTER)
-_CUT_BY_BLOCK = {"sink_blocks", "migrations", "touchpoint_minute_parts"}
+_CUT_BY_BLOCK = {"sink_blocks", "sink_turns", "migrations", "touchpoint_minute_parts"}
 """Tables whose rows depend on how frames fell into blocks; the roll-up over the parts does not."""
 
 _BYTES = {"raw", "raw_key"}
