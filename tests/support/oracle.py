@@ -136,17 +136,22 @@ class Oracle:
         return people
 
     def suspects(self, at: int) -> list[Node]:
-        """The values that were found out up to this position, in that order: once found, found for good."""
+        """The values that were found out up to this position, in that order: once found, found for good.
+
+        A phone that was found out by its hash is found out by itself as soon as it is seen.
+        """
         found: list[Node] = []
         before = People(self._salt)
         for position, line in enumerate(self.lines[: at + 1]):
             if isinstance(line, (Event, Commanded)) and self._has_limits(position, line.tenant):
                 after = self._with(position, found)
-                todo = _news(before, after)
+                policy, todo = self.policy(position, line.tenant), [*found, *_news(before, after)]
                 while todo:
-                    node, policy = todo.pop(0), self.policy(position, line.tenant)
-                    if node not in found and after.suspicious(node, policy):
-                        found += [node, *(one for one in after.hashes_of(node, policy) if one not in found)]
+                    node = todo.pop(0)
+                    forms = after.forms_of(node, policy)
+                    new = [one for one in forms if one not in found]
+                    if new and (new != forms or after.suspicious(node, policy)):
+                        found += new
                         before, after = after, self._with(position, found)
                         todo += _news(before, after)
                 before = after
