@@ -71,7 +71,7 @@ def frame_app(name: str, settings: Settings, frames: Frames, telemetry: Telemetr
         consumer_metadata_max_age_ms=_METADATA_AGE_MS,
         consumer_auto_offset_reset="earliest",
     )
-    lanes = Lanes(name, frames, lambda partition: _Fetching(app, TP(frames.topic, partition)))
+    lanes = Lanes(name, frames, lambda partition: _Fetching(app, TP(frames.topic, partition)), lambda: _left(app))
     _wire(app, lanes, telemetry)
     return app, lanes
 
@@ -90,17 +90,37 @@ class _Fetching:
         self._app.consumer.on_buffer_drop(self._partition)
 
 
+def _left(app: Any) -> str:
+    """What ended aiokafka's group membership, "" while it lives: Faust does not notice, and would wait for ever.
+
+    For other threads: none of this may be made by being asked for, it would belong to their loop.
+    """
+    thread = getattr(app._consumer, "_thread", None)
+    coordinator = getattr(getattr(thread, "_consumer", None), "_coordinator", None)
+    task: asyncio.Task[None] | None = getattr(coordinator, "_coordination_task", None)
+    if task is None or not task.done() or task.cancelled() or task.exception() is None:
+        return ""
+    return str(task.exception())
+
+
 class Lanes:
     """The lanes of the partitions that this worker owns: opened when they are assigned, closed when they go.
 
     A frame of another partition is stale: it is left alone, unacknowledged, and its owner gets it from Kafka.
     """
 
-    def __init__(self, name: str, frames: Frames, flow: Callable[[int], Flow] = lambda _: Freely()) -> None:
+    def __init__(
+        self,
+        name: str,
+        frames: Frames,
+        flow: Callable[[int], Flow] = lambda _: Freely(),
+        lost: Callable[[], str] = lambda: "",
+    ) -> None:
         self.group = name
         self.topic = frames.topic
         self._frames = frames
         self._flow = flow
+        self._lost = lost
         self._lanes: dict[int, Lane] = {}
         self._told = False
         self._ended = False
@@ -138,6 +158,10 @@ class Lanes:
     def turned_s(self) -> float:
         """See `Watched`."""
         return self._turned_s
+
+    def lost(self) -> str:
+        """See `Watched`."""
+        return "" if self._ended else self._lost()
 
     def standings(self) -> dict[Partition, Standing] | None:
         """See `Watched`."""

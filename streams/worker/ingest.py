@@ -79,6 +79,10 @@ class Ingest:
         """See `Watched`."""
         return self._turned_s
 
+    def lost(self) -> str:
+        """See `Watched`: librdkafka joins its group again by itself."""
+        return ""
+
     def standings(self) -> dict[Partition, Standing] | None:
         """See `Watched`: what is safe is what is committed."""
         if not self._reader.is_member:

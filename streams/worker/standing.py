@@ -45,3 +45,6 @@ class Watched(Protocol):
 
     def turned_s(self) -> float:
         """When its loop last went round, in monotonic seconds; 0 before the first time."""
+
+    def lost(self) -> str:
+        """Why nobody tells it its partitions any more, however long it waits; "" while somebody does."""

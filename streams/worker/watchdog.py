@@ -80,6 +80,8 @@ class Watchdog:
 
     def look(self) -> None:
         """Looks once, and ends the process where something has not moved for too long."""
+        if self._limit_s and (lost := self._watched.lost()):
+            self._give_up(f"it is out of its group for good: {lost}")
         now_s = self._clock()
         # A process that was paused itself has not been stuck meanwhile.
         passed_s, self._looked_s = min(now_s - self._looked_s, 2 * self._every_s), now_s
@@ -120,5 +122,8 @@ class Watchdog:
     def _judge(self, stalls: list[Stall]) -> None:
         stuck = [stall for stall in stalls if stall.seconds >= stall.limit_s]
         if stuck:
-            log.critical("STUCK: %s; ending this worker with %d", stuck[0].sentence, EXIT_FAULT)
-            self._end()
+            self._give_up(stuck[0].sentence)
+
+    def _give_up(self, why: str) -> None:
+        log.critical("STUCK: %s; ending this worker with %d", why, EXIT_FAULT)
+        self._end()

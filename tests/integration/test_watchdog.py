@@ -59,6 +59,14 @@ def test_an_engine_whose_event_loop_hangs_ends_itself(broker: Server, tmp_path: 
         assert "its loop has not gone round" in said or f"{JOURNAL}/0 makes no progress" in said
 
 
+def test_a_worker_that_is_out_of_its_group_for_good_does_not_wait_to_be_told_so(broker: Server, tmp_path: Path) -> None:
+    with place(broker, tmp_path, stuck_after_s=600) as here:
+        here.start("engine", "out_of_its_group", "no node")
+        assert "it is out of its group for good: KafkaError: Unexpected error during coordination" in _why(
+            here, "engine"
+        )
+
+
 def test_liveness_fails_before_the_worker_ends_itself(broker: Server, tmp_path: Path) -> None:
     with place(broker, tmp_path, stuck_after_s=40) as here:
         here.write(0, 5)

@@ -73,6 +73,14 @@ class Oracle:
                 times += [time for _, missing, time in line.progress if missing <= 0]
         return max(times)
 
+    def behind(self, at: int, waits_for: tuple[str, ...], time: int) -> tuple[str, ...]:
+        """The sources of this clock that are not known to be read past a time, by their short names."""
+        if self.clock(at, waits_for) > time:
+            return ()
+        late = {source for source in self.members(at, waits_for) if self.progress(at, source) <= time}
+        names = {source.rpartition("/")[0].removeprefix("events.raw.") for source in late}
+        return tuple(sorted(names)) or ("*",)
+
     # Events and persons
 
     @cached_property

@@ -117,12 +117,20 @@ def _opening(where: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _out_of_its_group(where: str) -> Iterator[None]:
+    """aiokafka's membership ends as when a broker dies while its answer is taken in."""
+    with patch("aiokafka.client.AIOKafkaClient.coordinator_lookup", side_effect=AssertionError(where)):
+        yield
+
+
 FAULTS: dict[str, Callable[[str], Any]] = {
     "bad_event": _bad_event,
     "bad_record": lambda where: _in_ingest(where, _raise),
     "ingest_hangs": lambda where: _in_ingest(where, _hang),
     "fold_hangs": _in_fold,
     "loop_hangs": lambda where: _in_put(where, _hang),
+    "out_of_its_group": _out_of_its_group,
     "consumer_is_silent": lambda where: _in_put(where, lambda: None),
     "bad_block": lambda where: _in_write(where, _raise),
     "write_hangs": lambda where: _in_write(where, _hang),

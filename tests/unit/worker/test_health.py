@@ -29,9 +29,13 @@ class Role:
     hangs: bool = False
     group: str = "group"
     turns: int = 1
+    left: str = ""
 
     def standings(self) -> dict[Partition, Standing] | None:
         return self.parts
+
+    def lost(self) -> str:
+        return self.left
 
     def turned_s(self) -> float:
         self.turns += not self.hangs
@@ -231,3 +235,12 @@ def test_the_pages_stand_beside_the_metrics(stage: Stage) -> None:
             assert b"siyu_worker_info" in answer.read()
     finally:
         stage.telemetry.stop()
+
+
+def test_a_role_that_is_out_of_its_group_for_good_is_ended_at_once_also_without_a_broker(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.broker.away, stage.role.left = True, "no node"
+    stage.look()
+    assert stage.ended == ["ended"]
+    assert "STUCK: it is out of its group for good: no node; ending this worker with 70" in caplog.messages
