@@ -36,9 +36,10 @@ from streams.worker.state.origin import UNKNOWN, origin_of
 from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore, without_collection
 from streams.worker.state.snapshots import Snapshots, erasures_of
-from streams.worker.state.store import Position, RocksStore, Store, StoreLocked, rows_of
+from streams.worker.state.store import DamagedStore, Position, RocksStore, Store, StoreLocked, rows_of
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
+from streams.worker.unended import end_lost
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Fold:
         self._output = Output(self._shard, self._settings.kafka, self._registry)
         folder = self._settings.data / "state" / f"shard-{self._shard:04d}"
         self._store = _opened(folder, self._stopping)
+        if self._settings.kafka.transactions:
+            end_lost(self._settings, self._shard, self._output, _stands(self._store))
         self._here = origin_of(self._settings)
         archive = self._archive()
         with without_collection():
@@ -264,6 +267,13 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
             labels = {name: fields[name] for name in ("rule", "verdict", "reason")}
             telemetry.count("siyu_decisions_total", **labels)
             telemetry.observe("siyu_event_to_decision_seconds", latency_ms / 1000)
+
+
+def _stands(store: Store) -> Position:
+    try:
+        return store.position()
+    except DamagedStore:  # restoring says so
+        return Position()
 
 
 def _opened(folder: Path, stopping: threading.Event, patience_s: float = _LOCK_PATIENCE_S) -> Store:

@@ -8,7 +8,7 @@ that after a crash the same records come again under the same ids.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -64,12 +64,25 @@ class Output:
             self._flush()
             return self._changelog_end
 
+    def keep(self, commit: Commit) -> None:
+        """Commits what is open in the changelog; in the other partitions the next commit there does."""
+        self.commit((), commit)
+
+    def take_back(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Writes the mark of a transaction that does not count to these partitions, behind whatever is open there."""
+        with self._lock:
+            self._producer.begin_transaction()
+            for topic, partition in partitions:
+                self._produce(topic, None, None, partition, self._sent)
+            self._flush()
+            self._producer.abort_transaction(_TIMEOUT_S)
+
     def _send(self, output: Outputs) -> None:
         for topic, key, subject, record in output.public:
             self._produce(topic, encode(subject, record, self._registry.id_of(subject)), _key(key), -1, self._sent)
         self._produce(RESOLVED, encode_resolved(output.resolved), None, self._shard, self._sent)
 
-    def _produce(self, topic: str, value: bytes, key: bytes | None, partition: int, sent: Any) -> None:
+    def _produce(self, topic: str, value: bytes | None, key: bytes | None, partition: int, sent: Any) -> None:
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, on_delivery=sent)
