@@ -97,7 +97,8 @@ class Cutting:
         aliases = self._meetings.aliases
         for hashed in [hashed for hashed, phone in aliases.items() if not nowhere.isdisjoint((hashed, phone))]:
             aliases.drop(hashed)
-        self._cuts.strike(nowhere.union(named))
+        hashes_of = self._meetings.hashes
+        self._cuts.strike(nowhere.union(*(hashes_of(node, policy) for node in nowhere)).difference(people.nodes))
         self._breaker.strike(nowhere)
         for node in sorted(gone.intersection(people.nodes)):
             self._breaker.tell(node)

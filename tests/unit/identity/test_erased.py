@@ -122,6 +122,20 @@ def test_two_ids_stay_cut_though_the_owner_of_one_is_erased() -> None:
     assert told.who(PHONE) != told.who(uid(2))
 
 
+def test_a_cut_goes_by_all_names_of_an_erased_phone_and_stays_by_all_where_others_have_shown_it() -> None:
+    cut = {"\x1e".join(sorted((uid(5), name))) for name in (PHONE, HASHED)}
+    for others in (False, True):
+        told = Told(SHOP)
+        told.see(PHONE, uid(1))
+        if others:
+            told.see(PHONE, uid(2))
+        assert told.persons.unlink("t1", uid(5), PHONE, Evidence("cut", 1)) == ""
+        assert set(told.tables.table("cuts")) == cut
+        told.erase(uid(1))
+        assert bool(told.who(PHONE)) == others
+        assert set(told.tables.table("cuts")) == (cut if others else set())
+
+
 def test_what_an_erased_person_showed_beside_a_value_is_not_told_once_more() -> None:
     told = Told()
     others = node("openid", "o1", "wx"), node("openid", "o1", "wy")

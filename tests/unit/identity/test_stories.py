@@ -179,6 +179,22 @@ def test_hashes_meet_phones_that_were_known_before_the_policy_named_the_scheme()
     assert told.who(BUYER) == told.who(OLD)
 
 
+@pytest.mark.parametrize("cut", [PHONE, HASHED])
+@pytest.mark.parametrize("seen", [PHONE, HASHED])
+def test_a_cut_of_a_phone_is_one_of_its_hash_whichever_is_named_or_seen(cut: str, seen: str) -> None:
+    told = Told()
+    told.persons.apply("t1", SHOP, SEEN)
+    told.see(OLD, HASHED)
+    assert told.persons.unlink("t1", OLD, cut, SEEN) == ""
+    told.see(PHONE)
+    told.see(OLD, seen)
+    assert told.who(OLD) != told.who(PHONE) == told.who(HASHED)
+    assert told.persons.link("t1", OLD, seen, SEEN) == ""
+    assert told.who(OLD) == told.who(PHONE) == told.who(HASHED)
+    assert not told.tables.table("cuts")
+    assert told.persons.unlink("t1", PHONE, HASHED, SEEN) == "it names one id twice, or one that stands for nobody"
+
+
 def test_the_hash_of_a_recycled_phone_is_as_contested_as_the_phone() -> None:
     told = Told()
     told.persons.apply("t1", SHOP, SEEN)
