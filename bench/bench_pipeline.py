@@ -1,6 +1,7 @@
 """The whole pipeline on this machine: broker, ingest, engine, sink and database, and its floor in the same run.
 
-In: seeded traffic, in the raw topics before the clock starts. Out: events/s, CPU µs/event of each process, memory.
+In: seeded traffic, in the raw topics before the clock starts. Out: events/s, CPU µs/event of each process, memory, and
+how much of the machine its host took away meanwhile.
 The floor is confluent-kafka reading the same topics and doing nothing else. Never: the cost of making the traffic.
 
     python -m bench.bench_pipeline [--people 4000] [--broker tansu|kafka]
@@ -17,7 +18,7 @@ from tempfile import TemporaryDirectory
 from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 
-from bench.measure import cpu_seconds, resident_mib, tell
+from bench.measure import cpu_seconds, machine_ticks, resident_mib, stolen_percent, tell
 from bench.player import Played, Player, with_entry_heartbeats
 from bench.traffic import TrafficSpec, plan
 from streams.settings import Ingest, Kafka, Settings
@@ -70,12 +71,13 @@ def _floor(settings: Settings, played: Played, broker: str) -> None:
     consumer.assign([TopicPartition(topic, number, 0) for topic, number in parts])
     wanted = played.records_of_events
     consumer.consume(1, 10)
-    wall, cpu, seen = time.perf_counter(), time.process_time(), 1
+    wall, cpu, seen, ticks = time.perf_counter(), time.process_time(), 1, machine_ticks()
     while seen < wanted:
         seen += len(consumer.consume(10_000, 0.05))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     consumer.close()
     figures = {"events_per_second": round(played.events / wall), "cpu_us_per_event": cpu / played.events * 1e6}
+    figures |= {"stolen_percent": stolen_percent(ticks)}
     tell("floor_consume", broker=broker, events=played.events, records=wanted, **figures)
 
 
@@ -88,7 +90,9 @@ def _pipeline(settings: Settings, broker: Server, played: Played, named: str) ->
         running = [*first, *behind]
         pids = {worker.role: worker.process.pid for worker in running} | {"broker": broker.process.pid}
         before, began = _at_start(first[0], pids)
+        ticks = machine_ticks()
         _await(running, settings, played.last_ms)
+        stolen = stolen_percent(ticks)
         wall = time.perf_counter() - began
         cpu = {role: (cpu_seconds(pid) - before[role]) / played.events * 1e6 for role, pid in pids.items()}
         memory = {role: resident_mib(pid) for role, pid in pids.items()}
@@ -100,6 +104,7 @@ def _pipeline(settings: Settings, broker: Server, played: Played, named: str) ->
         seconds=wall,
         events_per_second=round(played.events / wall),
         cpu_us_per_event=sum(cpu.values()),
+        stolen_percent=stolen,
         cpu_us_by_process=shown,
         resident_mib=memory,
     )

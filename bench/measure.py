@@ -35,6 +35,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def machine_ticks() -> tuple[int, int]:
+    """Ticks of all cores so far: those that the host gave to other machines, and all (Linux)."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
+def stolen_percent(since: tuple[int, int]) -> float:
+    """The share of this machine's time, since then, in which it wanted to run and its host ran others."""
+    (stolen, ticks), (before, then) = machine_ticks(), since
+    return 100 * (stolen - before) / max(1, ticks - then)
+
+
 def resident_mib(pid: int) -> int:
     """Memory of a process (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

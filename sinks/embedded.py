@@ -23,6 +23,8 @@ _FORMAT = "JSONCompactEachRowWithNamesAndTypes"
 
 # An insert is done when the call returns, is never taken for an earlier one, and may touch any number of months.
 _WRITING = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+# A block's inserts are small and come one after the other: on several threads each costs a third more CPU.
+_ALONE = {"max_threads": 1, "max_insert_threads": 1}
 # 64-bit numbers stay numbers; an operator's query may not take the writer's memory or time.
 _READING = {"output_format_json_quote_64bit_integers": 0, "output_format_json_quote_denormals": 0}
 _LIMITS = {"max_execution_time": 120, "max_result_bytes": 268_435_456, "readonly": 1}
@@ -39,7 +41,7 @@ class EmbeddedSink:
         self.name = name
         self._folder = Path(folder)
         self._session: Any = _open(self._folder)
-        self._set({**_WRITING, **_READING, **(_LIMITS if read_only else {})})
+        self._set({**_WRITING, **_READING, **(_LIMITS if read_only else _ALONE)})
         self._version = statements.parse_version(str(self.query("SELECT version()").rows[0][0]))
 
     @property
