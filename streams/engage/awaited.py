@@ -11,7 +11,7 @@ from typing import NamedTuple
 from streams.engage.match import SEPARATOR
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
-from streams.rules.history import LATE_MS
+from streams.rules.history import LATE_MS, MOST
 from streams.rules.timers import NOW, Timers
 
 
@@ -25,7 +25,7 @@ class Came(NamedTuple):
 class AwaitedEvents:
     """Table `awaited`: tenant␟journey/␟node → longest wait, (time, step by version and owner, event_id) of each.
 
-    They are kept for that wait, and as late as an event may come.
+    They are kept for that wait, and as late as an event may come, but no more than the newest MOST of a node.
     """
 
     def __init__(self, tables: Tables, clock: Clock, timers: Timers) -> None:
@@ -39,7 +39,8 @@ class AwaitedEvents:
         before, entries = self._rows.get(key, (0, ()))
         longest_ms = max(longest_ms, before)
         kept = [one for one in entries if one[0] > self._clock.now - LATE_MS - longest_ms]
-        self._rows.put(key, (longest_ms, (*kept, (came.time_ms, step, came.event_id))))
+        kept.append((came.time_ms, step, came.event_id))
+        self._rows.put(key, (longest_ms, tuple(sorted(kept)[-MOST:] if len(kept) > MOST else kept)))
         if key not in self._timers:
             self._timers.set(key, max(came.time_ms, self._clock.now) + LATE_MS + longest_ms, 0, NOW)
 

@@ -93,12 +93,14 @@ class Dates:
         return self._rules[tenant]
 
     def _plan(self, compiled: Compiled, nodes: Sequence[str]) -> None:
-        """Sets the timers of those of a person's nodes that have a row to the next date."""
+        """Sets the timers of those of one person's nodes that have a row to the next date, which is one for all."""
         mine = [node for node in nodes if _key(compiled, node) in self._rows]
+        following = next(self._days(compiled, mine[0], self._clock.now + 1), None) if mine else None
         for node in mine:
             key = _key(compiled, node)
-            following = next(self._days(compiled, node, self._clock.now + 1), None)
-            self._rows.put(key, (following.time_ms if following else 0, self._years(compiled, (node,))))
+            row = (following.time_ms if following else 0, self._years(compiled, (node,)))
+            if row != self._rows[key]:
+                self._rows.put(key, row)
             if following is None:
                 self._timers.drop(key)
             else:

@@ -9,7 +9,7 @@ count by itself, and an unlink divides it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from streams.documents import LONGEST_MS
 from streams.engage.match import SEPARATOR, Match
@@ -20,7 +20,7 @@ from streams.journal.tables import Tables
 from streams.rules import kinds
 from streams.rules.absence import Seen
 from streams.rules.book import Compiled
-from streams.rules.history import LATE_MS, Entry, Found
+from streams.rules.history import LATE_MS, MOST, Entry, Found
 from streams.rules.interval import intervals
 from streams.rules.levels import levels
 from streams.rules.sequence import sequences
@@ -31,8 +31,18 @@ _TOO_MUCH = 1 << 63
 """No row can hold a number of this size."""
 
 
+class Row(NamedTuple):
+    """What one node did. `name`: of what the entries are; `marks`: what has matched; `cut_ms`: of the oldest entry that
+    was kept when there were too many, 0: all were."""
+
+    name: str
+    entries: Sequence[Any] = ()
+    marks: tuple[int, ...] = ()
+    cut_ms: int = 0
+
+
 class Histories:
-    """Table `histories`: tenant␟rule␟node → (of what, entries, marks)."""
+    """Table `histories`: tenant␟rule␟node → row."""
 
     def __init__(self, tables: Tables, clock: Clock, timers: Timers, profiles: Profiles, sending: Sending) -> None:
         self._rows = tables.table("histories")
@@ -67,19 +77,22 @@ class Histories:
     def note(self, compiled: Compiled, entry: Entry) -> None:
         """Notes an event that counts."""
         key = _key(compiled, entry.node)
-        _, entries, marks = self._row(key, compiled)
-        kept = [one for one in (*entries, tuple(entry[:4])) if one[0] > self._horizon(compiled)]
+        row, horizon, most = self._row(key, compiled), self._horizon(compiled), _most(compiled)
+        kept = [one for one in (*row.entries, tuple(entry[:4])) if one[0] > horizon]
         if isinstance(compiled.rule.when.kind, kinds.Threshold):
             kept = _last_and_later(kept, self._clock.now - LATE_MS)
-        self._rows.put(key, (_of_what(compiled), tuple(kept), marks))
+        cut_ms = row.cut_ms
+        if len(kept) > most:
+            kept = sorted(kept)[-most:]
+            cut_ms = kept[0][0]
+        self._rows.put(key, tuple(Row(row.name, tuple(kept), row.marks, cut_ms)))
         if key not in self._timers:
             self._timers.set(key, self._forgets(compiled, entry.time_ms), 0, NOW)
 
-    def _row(self, key: str, compiled: Compiled) -> tuple[str, Sequence[Any], tuple[int, ...]]:
+    def _row(self, key: str, compiled: Compiled) -> Row:
         """The row; an empty one where there is none, or one of a version that counted something else."""
-        row: tuple[str, Sequence[Any], tuple[int, ...]] | None = self._rows.get(key)
-        name = _of_what(compiled)
-        return row if row is not None and row[0] == name else (name, (), ())
+        row, name = self._rows.get(key), _of_what(compiled)
+        return Row(*row) if row is not None and row[0] == name else Row(name)
 
     def _horizon(self, compiled: Compiled) -> int:
         """What is not later than this counts no more."""
@@ -90,17 +103,29 @@ class Histories:
 
     def look(self, compiled: Compiled, tenant: str, nodes: Iterable[str]) -> None:
         """Finds what the history of these nodes has come to match."""
-        entries, marks = self.of(compiled, nodes)
+        rows = self._rows_of(compiled, nodes)
+        entries, marks = self._counting(compiled, rows)
+        since_ms = max(self._clock.now - LATE_MS, self._whole_since(compiled, rows))
         for found in _find(compiled, entries, marks):
-            if found.due_ms > self._clock.now - LATE_MS:
+            if found.due_ms > since_ms:
                 self._found(compiled, tenant, found)
+
+    def _whole_since(self, compiled: Compiled, rows: Mapping[str, Row]) -> int:
+        """Up to when what is found may only seem new, since what it began with counts no more; 0 where all counts."""
+        cut_ms = max((row.cut_ms for row in rows.values()), default=0)
+        return cut_ms + (_span(compiled) if isinstance(compiled.rule.when.kind, kinds.Count) else 0) if cut_ms else 0
 
     def of(self, compiled: Compiled, nodes: Iterable[str]) -> tuple[list[Entry], list[int]]:
         """What still counts of the history of these nodes, and what has matched."""
-        rows = {node: self._row(_key(compiled, node), compiled) for node in nodes}
+        return self._counting(compiled, self._rows_of(compiled, nodes))
+
+    def _rows_of(self, compiled: Compiled, nodes: Iterable[str]) -> dict[str, Row]:
+        return {node: self._row(_key(compiled, node), compiled) for node in nodes}
+
+    def _counting(self, compiled: Compiled, rows: Mapping[str, Row]) -> tuple[list[Entry], list[int]]:
         horizon = self._horizon(compiled)
-        entries = [_entry(entry, node) for node, (_, kept, _) in rows.items() for entry in kept if entry[0] > horizon]
-        return entries, [mark for _, _, of_node in rows.values() for mark in of_node]
+        entries = [_entry(entry, node) for node, row in rows.items() for entry in row.entries if entry[0] > horizon]
+        return entries, [mark for row in rows.values() for mark in row.marks]
 
     def _found(self, compiled: Compiled, tenant: str, found: Found) -> None:
         anchor = found.anchor
@@ -112,9 +137,9 @@ class Histories:
     def mark(self, compiled: Compiled, node: str, mark_ms: int) -> None:
         """Notes what has matched."""
         key = _key(compiled, node)
-        name, entries, marks = self._row(key, compiled)
-        live = [mark for mark in marks if mark > self._horizon(compiled)]
-        self._rows.put(key, (name, entries, (*live, mark_ms)))
+        row = self._row(key, compiled)
+        live = sorted([*(mark for mark in row.marks if mark > self._horizon(compiled)), mark_ms])
+        self._rows.put(key, tuple(row._replace(marks=tuple(live[-_most(compiled) :]))))
         if key not in self._timers:
             self._timers.set(key, self._forgets(compiled, mark_ms), 0, NOW)
 
@@ -128,8 +153,8 @@ class Histories:
 
     def ripe(self, key: str, compiled: Compiled | None) -> None:
         """Forgets a row in which nothing counts any more; looks again later where something does."""
-        _, entries, marks = self._rows[key]
-        newest = max((*(entry[0] for entry in entries), *marks), default=0)
+        row = Row(*self._rows[key])
+        newest = max((*(entry[0] for entry in row.entries), *row.marks), default=0)
         if compiled is not None and newest > self._horizon(compiled):
             self._timers.set(key, self._forgets(compiled, newest), 0, NOW)
         else:
@@ -142,6 +167,13 @@ class Histories:
 def _entry(kept: Sequence[Any], node: str) -> Entry:
     time_ms, clause, event_id, value = kept
     return Entry(time_ms, clause, event_id, value, node)
+
+
+def _most(compiled: Compiled) -> int:
+    """How many entries of a node count; a high count needs more of them."""
+    kind = compiled.rule.when.kind
+    counts = isinstance(kind, kinds.Count) and not isinstance(kind, kinds.Total)
+    return max(MOST, 2 * kind.at_least) if counts and isinstance(kind, kinds.Count) else MOST
 
 
 def _last_and_later(entries: Sequence[Any], since_ms: int) -> list[Any]:

@@ -14,22 +14,20 @@ from dataclasses import replace
 from typing import Any
 
 from streams.delivery.decide import Defer, Send
-from streams.delivery.reasons import Why
 from streams.engage.awaited import AwaitedEvents, Came
 from streams.engage.entrance import Entrance
 from streams.engage.match import Match
 from streams.engage.profile import Profiles
-from streams.engage.records import Move, Records
+from streams.engage.records import Records
 from streams.engage.runs import Run, Runs, begun, key_of
 from streams.engage.sending import Sending
-from streams.engage.stepping import Stepping
+from streams.engage.travel import Travel
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.rules.absence import Seen
 from streams.rules.book import Book, Compiled
 from streams.rules.course import Course
-from streams.rules.steps import END, JourneyStep
-from streams.rules.timers import NOW, Timers
+from streams.rules.timers import Timers
 
 
 class Journeys:
@@ -48,15 +46,23 @@ class Journeys:
     ) -> None:
         self.runs = Runs(tables)
         self._awaited = AwaitedEvents(tables, clock, timers)
-        self._stepping = Stepping(profiles, sending)
         self._entrance = Entrance(tables, clock, sending, self.runs)
-        self._meta = tables.table("meta")
         self._book = book
         self._clock = clock
         self._timers = timers
         self._profiles = profiles
         self._sending = sending
-        self._records = records
+        self._travel = Travel(
+            tables,
+            book,
+            clock,
+            timers=timers,
+            profiles=profiles,
+            sending=sending,
+            records=records,
+            runs=self.runs,
+            awaited=self._awaited,
+        )
         sending.begin = self.begin
 
     # Entering and leaving
@@ -72,75 +78,9 @@ class Journeys:
         self._sending.dismiss(match)
         self._entrance.enter(match, compiled)
         run = begun(match, compiled)
-        self._go(run, course, course.first, match.due_ms, "entered")
-
-    def _leave(self, run: Run, why: str) -> None:
-        """Ends a run, and with it a message that is not sent yet."""
-        self._timers.drop(run.key)
-        self.runs.drop(run)
-        self._note(replace(run, step=""), why)
-        pending = self._pending(run)
-        if pending is not None:
-            match, emit = pending
-            self._timers.drop(match.key)
-            self._sending.suppress(match, emit, Why.EXITED)
-
-    def _pending(self, run: Run) -> tuple[Match, Compiled] | None:
-        """The message that the run waits for, with its rule."""
-        compiled = self._edition(run)
-        emit = None if compiled is None else compiled.emits.get(run.step)
-        match = None if emit is None else self._sending.get(run.message(emit).key)
-        return None if emit is None or match is None or not match.waits or match.tried else (match, emit)
+        self._travel.go(run, course, course.first, match.due_ms, "entered")
 
     # Going on
-
-    def _go(self, run: Run, course: Course, step: str, at_ms: int, why: str) -> None:
-        """Takes a run to a step, and on through all that take no time."""
-        while step != END:
-            run = replace(run, step=step, since_ms=at_ms, due_ms=0)
-            self._note(run, why)
-            spec = course.steps[step]
-            if spec.exit is not None:
-                self._leave(run, spec.exit)
-                return
-            if spec.emit is not None and (step, "sent") in run.path:  # where a version has it once more, further on
-                step, why = course.next(step), "passed"
-                continue
-            passed = self._stepping.leads(run, course, spec)
-            if passed is None:
-                self._stay(run, course, spec)
-                return
-            run = replace(run, path=(*run.path, (step, passed)))
-            step, why = passed, "passed"
-        self._leave(run, "finished")
-
-    def _stay(self, run: Run, course: Course, spec: JourneyStep) -> None:
-        """Stays at a step that takes time: until a time, an event, or a verdict."""
-        compiled = self._edition(run)
-        assert compiled is not None
-        if spec.emit is not None:
-            run = replace(run, due_ms=run.since_ms)
-            self.runs.put(run)
-            emit = compiled.emits[run.step]
-            self._sending.due(run.message(emit), emit)
-            return
-        run = replace(run, due_ms=self._stepping.due(run, spec))
-        self.runs.put(run)
-        group = NOW if spec.wait_for is None else course.group
-        self._timers.set(run.key, run.due_ms, compiled.rule.priority, group)
-        if spec.wait_for is not None:
-            self._look(run, course)
-
-    def _look(self, run: Run, course: Course) -> bool:
-        """Takes a run on that waits for an event which has come."""
-        came = self._awaited.first(run.rule, self._members(run.nodes), run.at, run.since_ms, run.due_ms)
-        if came is not None:
-            self._timers.drop(run.key)
-            self._on(run, course, course.next(run.step), came.time_ms, "came")
-        return came is not None
-
-    def _on(self, run: Run, course: Course, step: str, at_ms: int, why: str) -> None:
-        self._go(replace(run, path=(*run.path, (run.step, why))), course, step, at_ms, why)
 
     def ripe(self, key: str) -> None:
         """A run's time has come, or a row of what came is to be forgotten."""
@@ -149,11 +89,11 @@ class Journeys:
             if key in self._awaited:
                 self._awaited.ripe(key)
             return
-        course = self._course(run)
+        course = self._travel.course(run)
         if course.steps[run.step].wait_for is not None:
-            self._on(run, course, course.late(run.step), run.due_ms, "timeout")
+            self._travel.on(run, course, course.late(run.step), run.due_ms, "timeout")
         else:
-            self._on(run, course, course.next(run.step), run.due_ms, "waited")
+            self._travel.on(run, course, course.next(run.step), run.due_ms, "waited")
 
     def decide(self, match: Match, compiled: Compiled) -> None:
         """Has the message of a step decided, and takes its run on unless it is deferred."""
@@ -165,9 +105,11 @@ class Journeys:
         if isinstance(verdict, Defer):
             self.runs.put(replace(run, due_ms=verdict.until_ms))
         else:
-            why = "sent" if isinstance(verdict, Send) else "suppressed"
-            course = self._course(run)
-            self._on(run, course, course.next(run.step), run.due_ms, why)
+            why = "suppressed"
+            if isinstance(verdict, Send):
+                why, run = "sent", replace(run, sent=(*run.sent, match.rule))
+            course = self._travel.course(run)
+            self._travel.on(run, course, course.next(run.step), run.due_ms, why)
 
     # What happens
 
@@ -198,9 +140,9 @@ class Journeys:
     def exits(self, event_type: str, nodes: tuple[str, ...], time_ms: int) -> None:
         """The person did something: journeys that it ends, and that began before, are left at once."""
         for run in self._of(nodes):
-            compiled = self._edition(run)
+            compiled = self._travel.edition(run)
             if compiled is not None and event_type in compiled.rule.send.exit_on and run.anchor_ms <= time_ms:
-                self._leave(run, "exited")
+                self._travel.leave(run, "exited")
 
     def joined(self, nodes: Iterable[str]) -> None:
         """These nodes belong to somebody else now: what that person did, and where they are inside, is one."""
@@ -215,11 +157,11 @@ class Journeys:
         self._leave_all_but_the_first(theirs)
 
     def _exit_if_done(self, run: Run) -> None:
-        compiled = self._edition(run)
-        nodes = self._members(run.nodes)
+        compiled = self._travel.edition(run)
+        nodes = self._travel.members(run.nodes)
         did = [self._profiles.doings.last(nodes, doing) for doing in compiled.rule.send.exit_on] if compiled else []
         if any(last is not None and last >= run.anchor_ms for last in did):
-            self._leave(run, "exited")
+            self._travel.leave(run, "exited")
 
     def _leave_all_but_the_first(self, theirs: Sequence[Run]) -> None:
         stay: set[str] = set()
@@ -228,16 +170,16 @@ class Journeys:
             if current is None:
                 continue
             if run.rule in stay:
-                self._leave(current, "merged")
+                self._travel.leave(current, "merged")
             else:
                 stay.add(run.rule)
                 self._settle(current)
 
     def _settle(self, run: Run) -> None:
         """Takes a run on if what it waits for is there."""
-        course = self._course(run)
+        course = self._travel.course(run)
         if course.steps[run.step].wait_for is not None:
-            self._look(run, course)
+            self._travel.look(run, course)
 
     def changed(self, compiled: Compiled) -> None:
         """A version came into force: it may want those who are inside."""
@@ -252,14 +194,14 @@ class Journeys:
     def _move(self, run: Run, compiled: Compiled, course: Course) -> None:
         """Takes a run to the step of the same name; a message that was deferred there is the new version's now."""
         if run.step not in course.steps:
-            self._leave(run, "step_gone")
+            self._travel.leave(run, "step_gone")
             return
         moved = replace(run, owner=compiled.owner, version=compiled.rule.version)
-        pending = self._pending(run)
+        pending = self._travel.pending(run)
         if pending is not None:
             self._sending.dismiss(pending[0])
         self._timers.drop(run.key)
-        self._go(moved, course, run.step, run.since_ms, "moved")
+        self._travel.go(moved, course, run.step, run.since_ms, "moved")
 
     def row(self, key: str) -> object:
         """What stands under this key, for people who look for a fault."""
@@ -273,24 +215,5 @@ class Journeys:
 
     # Asking
 
-    def _members(self, nodes: tuple[str, ...]) -> list[str]:
-        return self._profiles.around(nodes)
-
     def _of(self, nodes: tuple[str, ...]) -> list[Run]:
-        return self.runs.of(self._members(nodes)) if len(self.runs) else []
-
-    def _edition(self, run: Run) -> Compiled | None:
-        return self._book.edition(run.owner, run.rule, run.version)
-
-    def _course(self, run: Run) -> Course:
-        compiled = self._edition(run)
-        assert compiled is not None
-        assert compiled.course is not None
-        return compiled.course
-
-    def _note(self, run: Run, why: str) -> None:
-        seq: int = self._meta.get("moves", 0) + 1
-        self._meta.put("moves", seq)
-        one_id, node_id = self._profiles.person(run.nodes)
-        to = Move(run.step, why, run.since_ms, self._clock.now, seq)
-        self._records.move(run.entry, run.version, one_id, node_id, to)
+        return self.runs.of(self._travel.members(nodes)) if len(self.runs) else []

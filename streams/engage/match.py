@@ -29,7 +29,8 @@ class Match:
 
     `nodes`: the ids that the anchor event carried, the strongest first. `number`: its place among the matches that were
     decided, 0 before that. `tried`: the channels over which it went out, the last one at `sent_to`. `held`: fields of
-    the anchor event that a journey will ask for. The `rule` of a journey's step is `journey/step/version/owner`.
+    the anchor event that a journey will ask for. `left`: its journey was left, so nothing more is sent. The `rule` of a
+    journey's step is `journey/step/version/owner`.
     """
 
     tenant: str
@@ -45,6 +46,7 @@ class Match:
     tried: tuple[str, ...] = ()
     sent_to: str = ""
     held: tuple[tuple[str, Any], ...] = ()
+    left: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +84,7 @@ class Match:
         return (
             *(self.business_key, self.nodes, self.anchor_ms, self.due_ms, self.events),
             *(self.stage.value, self.number, self.tried, self.sent_to),
-            *([self.held] if self.held else []),
+            *([self.held, True] if self.left else [self.held] if self.held else []),
         )
 
 

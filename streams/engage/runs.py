@@ -20,7 +20,7 @@ class Run:
     """One entry into version `version` of `owner`'s journey, by match `number`, whose cause and ids it has.
 
     At `step` since `since_ms`, until `due_ms` if it waits for a time; `path`: each step gone through and what came of
-    it. `held`: fields of the event that began it.
+    it. `held`: fields of the event that began it. `sent`: the rules of the messages that it sent.
     """
 
     tenant: str
@@ -39,6 +39,7 @@ class Run:
     since_ms: int = 0
     due_ms: int = 0
     path: tuple[tuple[str, str], ...] = ()
+    sent: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -55,6 +56,11 @@ class Run:
         """The match that began it."""
         ids = (self.tenant, self.rule, self.cause, self.business_key, self.nodes)
         return Match(*ids, self.anchor_ms, self.entered_ms, self.events, number=self.number)
+
+    @property
+    def messages(self) -> list[str]:
+        """The keys of the matches that it sent."""
+        return [SEPARATOR.join((self.tenant, rule, self.cause)) for rule in self.sent]
 
     def message(self, compiled: Compiled) -> Match:
         """The match that its step sends, under the step's own rule."""

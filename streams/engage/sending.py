@@ -108,7 +108,7 @@ class Sending:
             expires_ms=match.due_ms + send.expires_after,
             routes=[route for route in routes if route.channel not in match.tried],
             at_hand=match.nodes,
-            exited=any(last is not None and last >= match.anchor_ms for last in ends),
+            exited=match.left or any(last is not None and last >= match.anchor_ms for last in ends),
             matched_before=match.name == match.rule
             and send.re_entry != ALWAYS
             and self._matched_before(match, nodes, send.re_entry),
@@ -205,6 +205,18 @@ class Sending:
             self._timers.set(match.key, self._clock.now, compiled.rule.priority, NOW)
         else:
             self.suppress(again, compiled, Why.FAILED)
+
+    def leave(self, key: str) -> None:
+        """The journey that sent this was left: what fails goes out over no other channel, also where it waits to."""
+        match = self.get(key)
+        compiled = None if match is None else self._book.rule(match.tenant, match.rule)
+        if match is None or compiled is None:
+            return
+        left = replace(match, left=True)
+        if match.waits:
+            self.suppress(left, compiled, Why.EXITED)
+        else:
+            self._rows.put(key, left.row)
 
     # Merges
 

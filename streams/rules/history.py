@@ -16,6 +16,9 @@ from streams.documents import DAY_MS
 LATE_MS = 7 * DAY_MS
 """An event that comes later than this no longer makes a match: what counts is kept for a window and this."""
 
+MOST = 500
+"""So many events of one id count for one rule, the newest: more is a machine, which must not slow down the others."""
+
 
 class Entry(NamedTuple):
     """An event that counts: when, for which of the rule's clauses, its id, its value, the node that it belongs to."""

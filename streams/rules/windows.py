@@ -9,6 +9,7 @@ the value really was below. As long as it stays there, it has crossed once, what
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -27,13 +28,19 @@ def crossings(entries: Entries, marks: Iterable[int], measure: str, at_least: in
     ordered = sorted(entries)
     marked = sorted(marks)
     for start, end in _excursions(ordered, measure, at_least, within_ms):
-        if any(start <= mark < end for mark in marked):
+        at_mark = bisect_left(marked, start)
+        if at_mark < len(marked) and marked[at_mark] < end:
             continue
-        anchor = next((entry for entry in ordered if start <= entry.time_ms < end), None)
-        if anchor is not None:
+        first = bisect_left(ordered, start, key=_time)
+        if first < len(ordered) and ordered[first].time_ms < end:
+            anchor = ordered[first]
             at = anchor.time_ms
-            inside = [entry for entry in ordered if at - within_ms < entry.time_ms <= at]
+            inside = ordered[bisect_right(ordered, at - within_ms, key=_time) : bisect_right(ordered, at, key=_time)]
             yield Found(anchor, at, tuple(entry.event_id for entry in inside[-_SHOWN:]), at)
+
+
+def _time(entry: Entry) -> int:
+    return entry.time_ms
 
 
 def _excursions(ordered: list[Entry], measure: str, at_least: int, within_ms: int) -> Iterator[tuple[int, int]]:

@@ -134,7 +134,7 @@ def test_trigger_ids_name_one_order_under_one_rule_and_are_sent_once(story: Stor
     _, outputs = fold(story.frames)
     sent = [record["trigger_id"] for record in _records(outputs, "trigger")]
     causes = {
-        (record["trigger_id"], record["tenant"], record["rule"], record["business_key"])
+        (record["trigger_id"], record["tenant"], record["rule"], record["step"], record["business_key"])
         for record in _records(outputs, "decision")
     }
     assert len(set(sent)) == len(sent)

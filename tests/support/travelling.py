@@ -14,63 +14,20 @@ from typing import Any
 from xxhash import xxh3_64_intdigest
 
 from tests.support.frames import SALT, Ev
-
-MINUTE = 60_000
-Text = dict[str, Any]
-"""A journey in plain words; times in milliseconds. Its steps have `name`, one of the kinds, and `then`."""
-Id = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """An operator unlinks two ids."""
-
-    at: int
-    a: Id
-    b: Id
-
-
-@dataclass(frozen=True)
-class Version:
-    """A journey is put in force."""
-
-    at: int
-    text: Text
-
-
-Row = Ev | Cut | Version
-
-
-@dataclass
-class Traveller:
-    """One run. `begun`: by which event; `at`: number of the step; `letter`: when its message is decided, if any."""
-
-    text: Text
-    begun: Ev
-    entered: int
-    at: int = -1
-    since: int = 0
-    until: int = 0
-    path: dict[str, str] = field(default_factory=dict)
-    letter: int | None = None
-
-    @property
-    def step(self) -> Text:
-        """Where it stands."""
-        found: Text = self.text["steps"][self.at]
-        return found
-
-
-@dataclass
-class Sent:
-    """Something sent, to which id; a purchase converts it once."""
-
-    whose: Traveller
-    step: str
-    due: int
-    to: Id
-    version: int
-    converted: bool = False
+from tests.support.travellers import (
+    CHANNELS,
+    MINUTE,
+    Cut,
+    Failed,
+    Id,
+    Row,
+    Sent,
+    Text,
+    Traveller,
+    Version,
+    ids_of,
+    time_of,
+)
 
 
 @dataclass
@@ -102,6 +59,8 @@ class Interpreter:
                 self._apply(row.text)
             elif isinstance(row, Ev):
                 self._buys(row)
+            elif isinstance(row, Failed):
+                self._failed(row)
             self._one_each()
             self._tick(row.at, [self._lane(row)])
         self.n = len(self.rows)
@@ -124,7 +83,7 @@ class Interpreter:
         """What is due, each with its place in the order and what to do."""
         slowest = min(self.heard.get(lane, 0) for lane in ("orders", "app"))
         for text, event in self._unmatched():
-            due = _time(event) + text["wait"]
+            due = time_of(event) + text["wait"]
             if due <= self.now:
                 yield (due, text["priority"], text["rule"], 0, "", event.id), lambda t=text, e=event: self._match(t, e)
         for one in self.inside:
@@ -133,6 +92,11 @@ class Interpreter:
                 yield (one.letter, *order, 2, one.step["name"], one.begun.id), lambda o=one: self._decide(o)
             elif one.letter is None and (one.until < slowest if "wait_for" in one.step else one.until <= self.now):
                 yield (one.until, *order, 1, "", one.begun.id), lambda o=one: self._time_is_up(o)
+
+        for sent in self.sent:
+            if sent.state == "waits" and sent.again <= self.now:
+                place = (sent.again, sent.text["priority"], sent.text["rule"], 2, sent.step, sent.whose.begun.id)
+                yield place, lambda s=sent: self._fall_back(s)
 
     def _time_is_up(self, one: Traveller) -> None:
         waits = one.step.get("wait_for")
@@ -150,8 +114,8 @@ class Interpreter:
         cut = {frozenset((row.a, row.b)) for row in self.rows[: self.taken] if isinstance(row, Cut)}
         persons: list[set[Id]] = []
         for event in self._seen():
-            strongest = _ids(event)[0]
-            for other in _ids(event):
+            strongest = ids_of(event)[0]
+            for other in ids_of(event):
                 together = {other} if frozenset((strongest, other)) in cut else {strongest, other}
                 for one in ({strongest}, together):
                     joined = [person for person in persons if person & one]
@@ -163,10 +127,10 @@ class Interpreter:
 
     def _theirs(self, id_: Id) -> list[Ev]:
         person = self._person(id_)
-        return [event for event in self._seen() if _ids(event)[0] in person]
+        return [event for event in self._seen() if ids_of(event)[0] in person]
 
     def _one_id(self, id_: Id) -> str:
-        order = [one for event in self._seen() for one in _ids(event)]
+        order = [one for event in self._seen() for one in ids_of(event)]
         founding = "\x1f".join(("t1", *min(self._person(id_), key=order.index)))
         return blake2b(founding.encode(), digest_size=16, key=SALT).hexdigest()
 
@@ -189,9 +153,9 @@ class Interpreter:
         return found
 
     def _match(self, text: Text, event: Ev) -> None:
-        due = _time(event) + text["wait"]
-        person = self._person(_ids(event)[0])
-        before = [at for rule, other, at in self.matched if rule == text["rule"] and _ids(other)[0] in person]
+        due = time_of(event) + text["wait"]
+        person = self._person(ids_of(event)[0])
+        before = [at for rule, other, at in self.matched if rule == text["rule"] and ids_of(other)[0] in person]
         self.matched.append((text["rule"], event, due))
         again = text["re_entry"]
         barred = (
@@ -200,7 +164,7 @@ class Interpreter:
                 "re_entry",
                 before and (again == "once" or (again != "always" and any(due < at + again for at in before))),
             ),
-            ("inside", any(o.text["rule"] == text["rule"] and _ids(o.begun)[0] in person for o in self.inside)),
+            ("inside", any(o.text["rule"] == text["rule"] and ids_of(o.begun)[0] in person for o in self.inside)),
             ("entry_cap", self._is_full(text)),
         )
         why = next((name for name, bars in barred if bars), None)
@@ -220,14 +184,18 @@ class Interpreter:
         )
 
     def _did(self, begun: Ev, text: Text) -> bool:
-        theirs = self._theirs(_ids(begun)[0])
-        return any(event.type in text["exit_on"] and _time(event) >= _time(begun) for event in theirs)
+        theirs = self._theirs(ids_of(begun)[0])
+        return any(event.type in text["exit_on"] and time_of(event) >= time_of(begun) for event in theirs)
 
     def _leave(self, one: Traveller, why: str) -> None:
         self.inside.remove(one)
+        one.left = why
         self.moves.append((self.n, one.text["version"], one.begun.id, "", why, one.since, self.now))
         if one.letter is not None:
             self._say(("suppressed", "exited"), one.step["name"], one.since, one.text["version"], one.begun)
+        for sent in self.sent:
+            if sent.whose is one and sent.state == "waits" and why != "finished":
+                self._give_up(sent, "exited")
 
     # Going on
 
@@ -259,14 +227,14 @@ class Interpreter:
 
     def _pass(self, one: Traveller, step: Text) -> str:
         if "tag" in step:
-            self.tags.append((_ids(one.begun)[0], step["tag"]))
+            self.tags.append((ids_of(one.begun)[0], step["tag"]))
         for ask, target in step.get("branch", ()):
             if self._holds(one, ask):
                 return str(target)
         upto = 0
         for percent, target in step.get("split", ()):
             upto += percent
-            of = f"split:{one.text['rule']}:{step['name']}\x1f{self._one_id(_ids(one.begun)[0])}"
+            of = f"split:{one.text['rule']}:{step['name']}\x1f{self._one_id(ids_of(one.begun)[0])}"
             if xxh3_64_intdigest(of.encode()) % 10_000 < upto * 100:
                 return str(target)
         return self._next(one)
@@ -274,7 +242,7 @@ class Interpreter:
     def _holds(self, one: Traveller, ask: tuple[str, Any]) -> bool:
         kind, value = ask
         if kind == "tag":
-            person = self._person(_ids(one.begun)[0])
+            person = self._person(ids_of(one.begun)[0])
             return any(tag == value and id_ in person for id_, tag in self.tags)
         if kind == "step":
             return bool(one.path.get(value[0]) == value[1])
@@ -290,9 +258,9 @@ class Interpreter:
             return
         known = next(at for at, row in enumerate(self.rows) if isinstance(row, Version) and row.text is one.text)
         came = [
-            (_time(event), event.id)
-            for event in self._theirs(_ids(one.begun)[0])
-            if event.type == waits["of"] and one.since <= _time(event) <= one.until and self.rows.index(event) > known
+            (time_of(event), event.id)
+            for event in self._theirs(ids_of(one.begun)[0])
+            if event.type == waits["of"] and one.since <= time_of(event) <= one.until and self.rows.index(event) > known
         ]
         if came:
             self._on(one, self._next(one), min(came)[0], "came")
@@ -303,8 +271,8 @@ class Interpreter:
             if self._did(one.begun, one.text):
                 self._leave(one, "exited")
         for one in list(self.inside):
-            person = self._person(_ids(one.begun)[0])
-            same = [o for o in self.inside if o.text["rule"] == one.text["rule"] and _ids(o.begun)[0] in person]
+            person = self._person(ids_of(one.begun)[0])
+            same = [o for o in self.inside if o.text["rule"] == one.text["rule"] and ids_of(o.begun)[0] in person]
             if one in self.inside and same[0] is not one:
                 self._leave(one, "merged")
         for one in list(self.inside):
@@ -314,7 +282,7 @@ class Interpreter:
     def _apply(self, text: Text) -> None:
         steps = [step["name"] for step in text["steps"]]
         for one in list(self.inside):
-            if text["moves"] and one.text["rule"] == text["rule"]:
+            if text["moves"] and one.text["rule"] == text["rule"] and one.text is not text:
                 if one.step["name"] not in steps:
                     self._leave(one, "step_gone")
                 else:
@@ -329,40 +297,73 @@ class Interpreter:
 
     def _decide(self, one: Traveller) -> None:
         version, name = one.text["version"], one.step["name"]
-        person = self._person(_ids(one.begun)[0])
-        order = [id_ for event in self._seen() for id_ in _ids(event)]
-        found = [id_ for id_ in person if id_[0] == "openid"]
+        way = self._way(one, ())
         at = one.letter or 0
         if self.now // MINUTE in self.quiet:
-            until = self.now // MINUTE
-            while until in self.quiet:
-                until += 1
             self._say(("deferred", "quiet_hours"), name, one.since, version, one.begun)
-            one.letter = until * MINUTE
-        elif found:
-            to = min(found, key=lambda id_: (id_ not in _ids(one.begun), -order.index(id_)))
+            one.letter = self._morning()
+        elif way:
             self._say(("sent", "matched"), name, one.since, version, one.begun)
-            self.sent.append(Sent(one, name, one.since, to, version))
+            self.sent.append(Sent(one, name, one.since, way[1], version, one.text, 0, way[:1]))
             self._on(one, self._next(one), at, "sent")
         else:
             self._say(("suppressed", "unreachable"), name, one.since, version, one.begun)
             self._on(one, self._next(one), at, "suppressed")
 
+    def _way(self, one: Traveller, tried: Sequence[str]) -> tuple[str, Id] | None:
+        """The first channel that was not tried and that the person has an id for, and the best one."""
+        person = self._person(ids_of(one.begun)[0])
+        order = [id_ for event in self._seen() for id_ in ids_of(event)]
+        for channel, kind in CHANNELS:
+            found = [id_ for id_ in person if id_[0] == kind and channel not in tried]
+            if found:
+                return channel, min(found, key=lambda id_: (id_ not in ids_of(one.begun), -order.index(id_)))
+        return None
+
+    def _morning(self) -> int:
+        until = self.now // MINUTE
+        while until in self.quiet:
+            until += 1
+        return until * MINUTE
+
+    # What failed
+
+    def _failed(self, row: Failed) -> None:
+        """The last attempt counts no more, and what is left is tried."""
+        for sent in self.sent:
+            about = sent.whose.begun.id, sent.text["rule"], sent.step
+            if sent.state == "sent" and about == (row.event, row.rule, row.step) and sent.attempt == row.attempt:
+                sent.state, sent.again, sent.attempt = "waits", self.now, sent.attempt + 1
+                if len(sent.channels) == len(CHANNELS):
+                    self._give_up(sent, "failed")
+
+    def _fall_back(self, sent: Sent) -> None:
+        way = self._way(sent.whose, sent.channels)
+        if sent.whose.left not in ("", "finished") or self._did(sent.whose.begun, sent.text):
+            self._give_up(sent, "exited")
+        elif self.now // MINUTE in self.quiet:
+            sent.again = self._morning()
+            self._retell(sent, ("deferred", "quiet_hours"))
+        elif way is None:
+            self._give_up(sent, "unreachable")
+        else:
+            self._retell(sent, ("sent", "matched"))
+            sent.state, sent.to, sent.channels = "sent", way[1], (*sent.channels, way[0])
+
+    def _give_up(self, sent: Sent, why: str) -> None:
+        sent.state = "over"
+        self._retell(sent, ("suppressed", why))
+
+    def _retell(self, sent: Sent, said: tuple[str, str]) -> None:
+        step = f"{sent.step}/fallback-{sent.attempt}" if sent.attempt else sent.step
+        self._say(said, step, sent.due, sent.version, sent.whose.begun)
+
     def _buys(self, event: Ev) -> None:
         """What ends a journey is the conversion of what was sent."""
-        person = self._person(_ids(event)[0])
+        person = self._person(ids_of(event)[0])
         for one in self.sent:
             begun = one.whose.begun
-            ends = event.type in one.whose.text["exit_on"] and _time(begun) <= _time(event)
-            if ends and one.to in person and not one.converted:
-                one.converted = True
-                self._say(("converted", "ended_after_send"), one.step, one.due, one.version, begun)
-
-
-def _time(event: Ev) -> int:
-    return event.at if event.time is None else event.time
-
-
-def _ids(event: Ev) -> list[Id]:
-    """The strongest first: a phone before an openid."""
-    return sorted(event.ids, key=lambda id_: (id_[0] != "phone", id_))
+            ends = event.type in one.whose.text["exit_on"] and time_of(begun) <= time_of(event)
+            if ends and one.to in person and one.state == "sent":
+                one.state = "converted"
+                self._retell(one, ("converted", "ended_after_send"))
