@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from schemas.records import BY_HASH
+from streams.compact.rows import Node
 from streams.identity.breaker import Breaker
 from streams.identity.changes import Erased, IdentityFact
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
-from streams.identity.nodes import NOBODY, Evidence, Node, base_of, kind_of, pair_of, parts_of, tenant_of
+from streams.identity.nodes import NOBODY, Evidence, base_of, kind_of, pair_of, parts_of, tenant_of
 from streams.identity.people import People
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.identity.quarantine import Quarantine

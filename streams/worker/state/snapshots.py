@@ -72,7 +72,7 @@ class Snapshots:
         if self._is_due(tables) and (self._thread is None or not self._thread.is_alive()):
             rows = view(tables)
             now_ms = int(time.time() * 1000)
-            header = Header(self._shard, position, self._archive.here, sum(len(part.keys) for part in rows), now_ms)
+            header = Header(self._shard, position, self._archive.here, sum(tables.sizes().values()), now_ms)
             self._rows, self._due_ms = 0, now_ms + self._schedule.every_s * 1000
             wanted, self._wanted = bool(self._wanted), max(0, self._wanted - 1)
             name = f"snapshot-{self._shard}"
