@@ -1,6 +1,6 @@
 """Packed rows by number: all of one size side by side, or of any size in one run of bytes.
 
-In: bytes, and the number of their key. Out: the same bytes. Never: what they mean.
+In: bytes, and the number of their key. Out: where they stand. Never: what they mean.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from typing import Protocol
 _UNIT = 8
 _LENGTH_BYTES = 2
 _LONGEST = 0xFFFF
+Span = tuple[int, int]
 
 
 class Shelf(Protocol):
-    """Bytes by number."""
+    """Bytes by number. `bytes` is all of it, and always the same object."""
 
-    def get(self, number: int) -> bytes | None:
-        """What stands there."""
+    bytes: bytearray
+
+    def span(self, number: int) -> Span | None:
+        """From where to where it stands; None where there is nothing, as for number -1."""
 
     def put(self, number: int, packed: bytes) -> None:
         """Puts it there. Raises ValueError where it can't stand there."""
@@ -34,42 +37,43 @@ class Shelf(Protocol):
 
 
 class Fixed:
-    """Rows of `size` bytes; one of zeros only is none."""
+    """Rows of `size` bytes."""
 
     def __init__(self, size: int) -> None:
+        self.bytes = bytearray()
         self._size = size
-        self._none = bytes(size)
-        self._rows = bytearray()
+        self._there = bytearray()
 
-    def get(self, number: int) -> bytes | None:
+    def span(self, number: int) -> Span | None:
         """See `Shelf`."""
-        at = self._size * number
-        packed = bytes(self._rows[at : at + self._size])
-        return packed if packed and packed != self._none else None
+        if 0 <= number < len(self._there) and self._there[number]:
+            start = self._size * number
+            return start, start + self._size
+        return None
 
     def put(self, number: int, packed: bytes) -> None:
         """See `Shelf`."""
-        if packed == self._none:
-            raise ValueError("zeros are no row")
-        at = self._size * number
-        if at > len(self._rows):
-            self._rows += bytes(at - len(self._rows))
-        self._rows[at : at + self._size] = packed
+        if number >= len(self._there):
+            more = number + 1 - len(self._there)
+            self._there += bytes(more)
+            self.bytes += bytes(self._size * more)
+        start = self._size * number
+        self.bytes[start : start + self._size] = packed
+        self._there[number] = 1
 
     def drop(self, number: int) -> None:
         """See `Shelf`."""
-        at = self._size * number
-        if at < len(self._rows):
-            self._rows[at : at + self._size] = self._none
+        if self.span(number) is not None:
+            self._there[number] = 0
 
     def numbers(self) -> Iterator[int]:
         """See `Shelf`."""
-        return (number for number in range(len(self._rows) // self._size) if self.get(number) is not None)
+        return (number for number, there in enumerate(self._there) if there)
 
     def copy(self) -> Fixed:
         """See `Shelf`."""
         copy = Fixed(self._size)
-        copy._rows[:] = self._rows
+        copy.bytes, copy._there = self.bytes[:], self._there[:]
         return copy
 
 
@@ -77,18 +81,18 @@ class Loose:
     """Rows of up to 64 KB, each in whole units of 8 bytes; what one leaves free the next of its size takes."""
 
     def __init__(self) -> None:
+        self.bytes = bytearray(_UNIT)
         self._units = array("I")
         """Where a row begins, by number, in units; 0: there is none."""
-        self._bytes = bytearray(_UNIT)
         self._free: dict[int, array[int]] = {}
 
-    def get(self, number: int) -> bytes | None:
+    def span(self, number: int) -> Span | None:
         """See `Shelf`."""
-        unit = self._units[number] if number < len(self._units) else 0
+        unit = self._units[number] if 0 <= number < len(self._units) else 0
         if not unit:
             return None
         start = _UNIT * unit + _LENGTH_BYTES
-        return bytes(self._bytes[start : start + self._length(unit)])
+        return start, start + self._length(unit)
 
     def put(self, number: int, packed: bytes) -> None:
         """See `Shelf`."""
@@ -102,22 +106,22 @@ class Loose:
             self._units[number] = self._place(size)
         start = _UNIT * self._units[number]
         stored = len(packed).to_bytes(_LENGTH_BYTES, "big") + packed
-        self._bytes[start : start + len(stored)] = stored
+        self.bytes[start : start + len(stored)] = stored
 
     def _place(self, size: int) -> int:
         free = self._free.get(size)
         if free:
             return free.pop()
-        unit = len(self._bytes) // _UNIT
-        self._bytes += bytes(_UNIT * size)
+        unit = len(self.bytes) // _UNIT
+        self.bytes += bytes(_UNIT * size)
         return unit
 
     def _length(self, unit: int) -> int:
-        return self._bytes[_UNIT * unit] << 8 | self._bytes[_UNIT * unit + 1]
+        return self.bytes[_UNIT * unit] << 8 | self.bytes[_UNIT * unit + 1]
 
     def drop(self, number: int) -> None:
         """See `Shelf`."""
-        unit = self._units[number] if number < len(self._units) else 0
+        unit = self._units[number] if 0 <= number < len(self._units) else 0
         if unit:
             self._free.setdefault(_size(self._length(unit)), array("I")).append(unit)
             self._units[number] = 0
@@ -129,7 +133,7 @@ class Loose:
     def copy(self) -> Loose:
         """See `Shelf`."""
         copy = Loose()
-        copy._units, copy._bytes = self._units[:], self._bytes[:]
+        copy.bytes, copy._units = self.bytes[:], self._units[:]
         return copy
 
 

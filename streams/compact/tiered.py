@@ -18,19 +18,22 @@ from streams.compact.shelves import Shelf
 
 V = TypeVar("V")
 D = TypeVar("D")
-MOST_AT_HAND = 32_768
+MOST_AT_HAND = 131_072
+"""At most twice as many are, of each table."""
 _PART = 1_000
 _CANNOT = (ValueError, TypeError, AttributeError, OverflowError, struct.error)
 
 
 class Form(NamedTuple):
-    """How rows of a table are packed. `pack` raises ValueError, TypeError or struct.error where it can't do it exactly.
+    """How rows of a table are packed.
 
-    `shaped` makes of a row that was kept elsewhere, as plain tuples, what readers of the table expect.
+    `pack` raises ValueError, TypeError or struct.error where it can't do it exactly. `unpack` is told from where to
+    where in these bytes the row stands. `shaped` makes of a row that was kept elsewhere, as plain tuples, what readers
+    of the table expect.
     """
 
     pack: Callable[[Any], bytes]
-    unpack: Callable[[bytes], Any]
+    unpack: Callable[[bytearray, int, int], Any]
     shaped: Callable[[Any], Any] = lambda row: row
 
 
@@ -63,13 +66,10 @@ class Tiered(MutableMapping[str, V]):
         return row
 
     def _stored(self, key: str) -> V | None:
-        if not self._packed:
+        span = self._shelf.span(self._keys.find(key)) if self._packed else None
+        if span is None:
             return self._odd.get(key)
-        number = self._keys.find(key)
-        packed = self._shelf.get(number) if number >= 0 else None
-        if packed is None:
-            return self._odd.get(key)
-        row: V = self._form.unpack(packed)
+        row: V = self._form.unpack(self._shelf.bytes, *span)
         return row
 
     def __getitem__(self, key: str) -> V:
@@ -82,11 +82,7 @@ class Tiered(MutableMapping[str, V]):
         return key in self.at_hand or (isinstance(key, str) and self._is_stored(key))
 
     def _is_stored(self, key: str) -> bool:
-        if self._packed:
-            number = self._keys.find(key)
-            if number >= 0 and self._shelf.get(number) is not None:
-                return True
-        return key in self._odd
+        return (self._packed > 0 and self._shelf.span(self._keys.find(key)) is not None) or key in self._odd
 
     def __len__(self) -> int:
         return self._len
@@ -130,7 +126,7 @@ class Tiered(MutableMapping[str, V]):
     def _unstore(self, key: str) -> None:
         self._odd.pop(key, None)
         number = self._keys.find(key)
-        if number >= 0 and self._shelf.get(number) is not None:
+        if self._shelf.span(number) is not None:
             self._shelf.drop(number)
             self._packed -= 1
 
@@ -161,7 +157,7 @@ class Tiered(MutableMapping[str, V]):
     def _store(self, key: str, row: V) -> None:
         try:
             packed, number = self._form.pack(row), self._keys.add(key)
-            new = self._shelf.get(number) is None
+            new = self._shelf.span(number) is None
             self._shelf.put(number, packed)
         except _CANNOT:
             self._unstore(key)
@@ -180,7 +176,8 @@ class Tiered(MutableMapping[str, V]):
     def _parts(self, rows: dict[str, V], shelf: Shelf) -> Iterator[tuple[list[str], list[V]]]:
         yield list(rows), list(rows.values())
         numbers = shelf.numbers()
+        unpack = self._form.unpack
         while part := list(islice(numbers, _PART)):
-            packed = {self._keys.text(number): shelf.get(number) for number in part}
-            found = {key: self._form.unpack(row) for key, row in packed.items() if row is not None and key not in rows}
+            spans = {self._keys.text(number): shelf.span(number) for number in part}
+            found = {key: unpack(shelf.bytes, *span) for key, span in spans.items() if span and key not in rows}
             yield list(found), list(found.values())

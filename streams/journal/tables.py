@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from streams.compact.besides import Besides
 from streams.compact.rows import Ids
-from streams.compact.tiered import Tiered
+from streams.compact.tiered import MOST_AT_HAND, Tiered
 
 V = TypeVar("V")
 
@@ -55,10 +55,13 @@ class Table(dict[str, V]):
 
 
 class Tables:
-    """All state of one shard. `table(name)` answers the same table each time."""
+    """All state of one shard. `table(name)` answers the same table each time.
 
-    def __init__(self, rows: Iterable[Change] = ()) -> None:
-        self.ids = Ids()
+    `most_at_hand`: at most twice as many rows of a table of ids are not packed.
+    """
+
+    def __init__(self, rows: Iterable[Change] = (), most_at_hand: int = MOST_AT_HAND) -> None:
+        self.ids = Ids(most_at_hand)
         self._tables: dict[str, Table[Any] | Tiered[Any] | Besides] = {}
         self.take(rows)
 
