@@ -37,7 +37,8 @@ class Besides(MutableMapping[str, Row]):
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        return (_key(strongest, one) for strongest, row in self._rows.items() for one in row)
+        # All at once, since those who go through them put others.
+        return iter([_key(strongest, one) for strongest, row in self._rows.each() for one in row])
 
     def __len__(self) -> int:
         return self._len

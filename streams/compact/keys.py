@@ -18,6 +18,8 @@ _MOST_PREFIXES = 0xFFFF
 _END = b"\xff"
 """In no text."""
 _WHOLE = _END + b"\x00\x00"
+_WIPED = b"\xfe"
+"""In no text either."""
 _HASH_BYTES = 16
 
 
@@ -43,6 +45,7 @@ class Texts:
         self._index = Index(self._bytes, self._starts)
         self._signs: dict[str, bytes] = {}
         self._prefixes = [""]
+        self._gone: set[int] = set()
 
     def find(self, key: str) -> int:
         """See `Keys`."""
@@ -73,9 +76,21 @@ class Texts:
     def text(self, number: int) -> str:
         """See `Keys`."""
         start = self._starts[number]
+        if number in self._gone:
+            raise KeyError(number)
         end = self._bytes.index(_END, start)
         sign = self._bytes[end + 1] << 8 | self._bytes[end + 2]
         return self._prefixes[sign] + self._bytes[start:end].decode()
+
+    def wipe(self, key: str) -> None:
+        """Overwrites a key, if it is there. Nothing may name its number any more: `text` raises KeyError for it."""
+        number = self.find(key)
+        if number >= 0:
+            start = self._starts[number]
+            end = self._bytes.index(_END, start)
+            if end > start:
+                self._bytes[start:end] = _WIPED * (end - start)
+                self._gone.add(number)
 
 
 class Hashes:

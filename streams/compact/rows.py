@@ -81,6 +81,10 @@ class Ids:
         """A table, of no changelog, for the nodes of each person by its one_id."""
         return Tiered(self._persons, Loose(), Form(self._pack_nodes, self._unpack_nodes), self._most)
 
+    def wipe(self, node: str) -> None:
+        """Overwrites an id that was erased, and that no row names any more."""
+        self._nodes.wipe(node)
+
     def _pack_links(self, row: Iterable[Link]) -> bytes:
         parts = []
         for to, event_id, at, seq, by_command in row:

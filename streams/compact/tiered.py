@@ -18,7 +18,7 @@ from streams.compact.shelves import Shelf
 
 V = TypeVar("V")
 D = TypeVar("D")
-MOST_AT_HAND = 131_072
+MOST_AT_HAND = 65_536
 """At most twice as many are, of each table."""
 _PART = 1_000
 _CANNOT = (ValueError, TypeError, AttributeError, OverflowError, struct.error)
@@ -166,7 +166,12 @@ class Tiered(MutableMapping[str, V]):
             self._odd.pop(key, None)
             self._packed += new
 
-    # Copies
+    # All rows
+
+    def each(self) -> Iterator[tuple[str, V]]:
+        """Every row with its key, none of which comes to hand by that; nobody writes meanwhile."""
+        for keys, values in self._parts({**self._odd, **self.at_hand}, self._shelf):
+            yield from zip(keys, values, strict=True)
 
     def frozen(self) -> Iterator[tuple[list[str], list[V]]]:
         """All rows as they are now, in parts; packed ones are copied as such, and unpacked when their part is due."""

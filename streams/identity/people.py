@@ -47,6 +47,7 @@ class People:
         self._salt = salt
         self._seq: int = self._meta.get("identity_seq", 0)
         self._members = tables.ids.members()
+        self._ids = tables.ids
         self._refusals: dict[str, set[str]] = {}
         self._visits: dict[str, set[str]] = {}
         self.settled = Settled()
@@ -54,7 +55,7 @@ class People:
         self._restore()
 
     def _restore(self) -> None:
-        for node, (one_id, *_) in self.nodes.items():
+        for node, (one_id, *_) in self.nodes.each():
             self._enlist(node, one_id)
         for pair in self.refused:
             self._index(pair)
@@ -246,3 +247,9 @@ class People:
         self.nodes.drop(node)
         self._visits.get(base_of(node), set()).discard(node)
         self.erased.add(node, time_ms)
+
+    def wipe(self, nodes: Iterable[str]) -> None:
+        """Nothing names these any more, unless they are nodes again."""
+        for node in nodes:
+            if node not in self.nodes:
+                self._ids.wipe(node)

@@ -50,6 +50,18 @@ def test_only_32_hex_digits_are_names_of_persons() -> None:
             hashes.add(other)
 
 
+def test_a_wiped_key_is_nowhere_and_comes_back_as_another() -> None:
+    texts = Texts()
+    number, other = texts.add(_node(1)), texts.add(_node(2))
+    texts.wipe(_node(1))
+    texts.wipe(_node(3))
+    assert (texts.find(_node(1)), texts.find(_node(2))) == (-1, other)
+    assert b"U1" not in texts._bytes
+    with pytest.raises(KeyError):
+        texts.text(number)
+    assert texts.text(texts.add(_node(1))) == _node(1)
+
+
 def test_the_room_that_a_longer_row_leaves_is_taken_by_the_next_of_its_size() -> None:
     shelf = Loose()
     for number in range(MANY):
@@ -60,7 +72,7 @@ def test_the_room_that_a_longer_row_leaves_is_taken_by_the_next_of_its_size() ->
     assert list(shelf.numbers()) == []
 
 
-def test_packed_rows_of_a_customer_take_less_than_sixty_bytes_an_id() -> None:
+def test_packed_nodes_take_fifty_bytes_or_less_an_id() -> None:
     table = Ids(most_at_hand=1).table("nodes")
     assert table is not None
     for number in range(MANY):
