@@ -48,9 +48,10 @@ class Tiered(MutableMapping[str, V]):
         self._keys = keys
         self._shelf = shelf
         self._form = form
-        self._most = most_at_hand
+        self._room = 2 * most_at_hand
         self._packed = 0
         self._len = 0
+        self.get = self.at_hand.get  # type: ignore[assignment,method-assign]  # at a dict's speed till a row is packed
 
     # Reading
 
@@ -62,7 +63,9 @@ class Tiered(MutableMapping[str, V]):
         row = self._stored(key)
         if row is None:
             return default
-        self._take(key, row)
+        self.at_hand[key] = row
+        if len(self.at_hand) > self._room:
+            self._make_room()
         return row
 
     def _stored(self, key: str) -> V | None:
@@ -73,9 +76,11 @@ class Tiered(MutableMapping[str, V]):
         return row
 
     def __getitem__(self, key: str) -> V:
-        row = self.get(key)
+        row = self.at_hand.get(key)
         if row is None:
-            raise KeyError(key)
+            row = self.get(key)
+            if row is None:
+                raise KeyError(key)
         return row
 
     def __contains__(self, key: object) -> bool:
@@ -109,10 +114,13 @@ class Tiered(MutableMapping[str, V]):
             self.changed[key] = None
 
     def __setitem__(self, key: str, value: V) -> None:
-        if key not in self.at_hand and not self._is_stored(key):
+        at_hand = self.at_hand
+        if key not in at_hand and not self._is_stored(key):
             self._len += 1
+        at_hand[key] = value
         self._unpacked.add(key)
-        self._take(key, value)
+        if len(at_hand) > self._room:
+            self._make_room()
 
     def __delitem__(self, key: str) -> None:
         stored = self._is_stored(key)
@@ -136,15 +144,11 @@ class Tiered(MutableMapping[str, V]):
         for key, value in zip(keys, values, strict=True):
             self[key] = shaped(value)
 
-    def _take(self, key: str, row: V) -> None:
-        self.at_hand[key] = row
-        if len(self.at_hand) > 2 * self._most:
-            self._make_room()
-
     def _make_room(self) -> None:
         """Packs those that came first: of the keys at hand the older half."""
         at_hand, unpacked = self.at_hand, self._unpacked
-        for key in list(islice(at_hand, self._most)):
+        self.__dict__.pop("get", None)
+        for key in list(islice(at_hand, self._room // 2)):
             row = at_hand.pop(key)
             if key in unpacked:
                 unpacked.discard(key)
