@@ -16,9 +16,9 @@ Span = tuple[int, int]
 
 
 class Shelf(Protocol):
-    """Bytes by number. `bytes` is all of it, and always the same object."""
+    """Bytes by number. `rows` is all of it, and always the same object."""
 
-    bytes: bytearray
+    rows: bytearray
 
     def span(self, number: int) -> Span | None:
         """From where to where it stands; None where there is nothing, as for number -1."""
@@ -40,7 +40,7 @@ class Fixed:
     """Rows of `size` bytes."""
 
     def __init__(self, size: int) -> None:
-        self.bytes = bytearray()
+        self.rows = bytearray()
         self._size = size
         self._there = bytearray()
 
@@ -56,9 +56,9 @@ class Fixed:
         if number >= len(self._there):
             more = number + 1 - len(self._there)
             self._there += bytes(more)
-            self.bytes += bytes(self._size * more)
+            self.rows += bytes(self._size * more)
         start = self._size * number
-        self.bytes[start : start + self._size] = packed
+        self.rows[start : start + self._size] = packed
         self._there[number] = 1
 
     def drop(self, number: int) -> None:
@@ -73,7 +73,7 @@ class Fixed:
     def copy(self) -> Fixed:
         """See `Shelf`."""
         copy = Fixed(self._size)
-        copy.bytes, copy._there = self.bytes[:], self._there[:]
+        copy.rows, copy._there = self.rows[:], self._there[:]
         return copy
 
 
@@ -81,7 +81,7 @@ class Loose:
     """Rows of up to 64 KB, each in whole units of 8 bytes; what one leaves free the next of its size takes."""
 
     def __init__(self) -> None:
-        self.bytes = bytearray(_UNIT)
+        self.rows = bytearray(_UNIT)
         self._units = array("I")
         """Where a row begins, by number, in units; 0: there is none."""
         self._free: dict[int, array[int]] = {}
@@ -106,18 +106,18 @@ class Loose:
             self._units[number] = self._place(size)
         start = _UNIT * self._units[number]
         stored = len(packed).to_bytes(_LENGTH_BYTES, "big") + packed
-        self.bytes[start : start + len(stored)] = stored
+        self.rows[start : start + len(stored)] = stored
 
     def _place(self, size: int) -> int:
         free = self._free.get(size)
         if free:
             return free.pop()
-        unit = len(self.bytes) // _UNIT
-        self.bytes += bytes(_UNIT * size)
+        unit = len(self.rows) // _UNIT
+        self.rows += bytes(_UNIT * size)
         return unit
 
     def _length(self, unit: int) -> int:
-        return self.bytes[_UNIT * unit] << 8 | self.bytes[_UNIT * unit + 1]
+        return self.rows[_UNIT * unit] << 8 | self.rows[_UNIT * unit + 1]
 
     def drop(self, number: int) -> None:
         """See `Shelf`."""
@@ -133,7 +133,7 @@ class Loose:
     def copy(self) -> Loose:
         """See `Shelf`."""
         copy = Loose()
-        copy.bytes, copy._units = self.bytes[:], self._units[:]
+        copy.rows, copy._units = self.rows[:], self._units[:]
         return copy
 
 

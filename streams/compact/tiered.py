@@ -55,7 +55,7 @@ class Tiered(MutableMapping[str, V]):
 
     # Reading
 
-    def get(self, key: str, default: D = None) -> V | D:  # type: ignore[assignment,override]
+    def get(self, key: str, default: D = None) -> V | D:  # type: ignore[assignment]
         """The row, or the default."""
         row = self.at_hand.get(key)
         if row is not None:
@@ -72,7 +72,7 @@ class Tiered(MutableMapping[str, V]):
         span = self._shelf.span(self._keys.find(key)) if self._packed else None
         if span is None:
             return self._odd.get(key)
-        row: V = self._form.unpack(self._shelf.bytes, *span)
+        row: V = self._form.unpack(self._shelf.rows, *span)
         return row
 
     def __getitem__(self, key: str) -> V:
@@ -188,5 +188,5 @@ class Tiered(MutableMapping[str, V]):
         unpack = self._form.unpack
         while part := list(islice(numbers, _PART)):
             spans = {self._keys.text(number): shelf.span(number) for number in part}
-            found = {key: unpack(shelf.bytes, *span) for key, span in spans.items() if span and key not in rows}
+            found = {key: unpack(shelf.rows, *span) for key, span in spans.items() if span and key not in rows}
             yield list(found), list(found.values())

@@ -75,10 +75,10 @@ class Tables:
                 table.fill((key,), (value,))
 
     @overload
-    def table(self, name: Literal["nodes", "links", "persons"]) -> Tiered[Any]: ...
+    def table(self, name: Literal["nodes", "links", "persons"]) -> Tiered[Any]: ...  # type: ignore[overload-overlap]
 
     @overload
-    def table(self, name: Literal["beside"]) -> Besides: ...
+    def table(self, name: Literal["beside"]) -> Besides: ...  # type: ignore[overload-overlap]
 
     @overload
     def table(self, name: str) -> Table[Any]: ...

@@ -68,7 +68,7 @@ def test_the_room_that_a_longer_row_leaves_is_taken_by_the_next_of_its_size() ->
         shelf.put(number, b"short")
         shelf.put(number, b"longer" * 8)
         shelf.drop(number)
-    assert len(shelf.bytes) < 1_000
+    assert len(shelf.rows) < 1_000
     assert list(shelf.numbers()) == []
 
 
@@ -78,7 +78,7 @@ def test_packed_nodes_take_fifty_bytes_or_less_an_id() -> None:
     for number in range(MANY):
         table.put(_node(number), Node(hash_of(str(number), b"s"), hash_of(str(number), b"s"), number + 1, number))
     assert len(table.at_hand) <= 2
-    assert len(table._shelf.bytes) <= 50 * MANY
+    assert len(table._shelf.rows) <= 50 * MANY
 
 
 def test_a_row_that_cannot_be_packed_exactly_is_kept_as_it_is() -> None:
