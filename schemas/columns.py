@@ -101,6 +101,7 @@ TABLES: dict[str, pa.Schema] = {
             recipient_value=_TEXT,  # masked for phones and e-mails
             arm=_TEXT,
             cause=_TEXT,  # event_ids joined by ","
+            late_sources=_TEXT,  # joined by ","
             content=_TEXT,  # JSON object text
         )
     ),
@@ -110,6 +111,7 @@ TABLES: dict[str, pa.Schema] = {
             tenant=_TEXT,
             rule=_TEXT,
             rule_version=pa.int32(),
+            step=_TEXT,
             one_id=_TEXT,
             node=_TEXT,
             business_key=_TEXT,
@@ -118,6 +120,7 @@ TABLES: dict[str, pa.Schema] = {
             due_time_ms=pa.int64(),
             decided_time_ms=pa.int64(),
             cause=_TEXT,
+            late_sources=_TEXT,
         )
     ),
     # Each step of each journey that somebody came to; the last row by `seq` of a run counts, "" is out of it.

@@ -179,6 +179,7 @@ class Trigger(TypedDict):
     content: dict[str, str]
     expires_time: int
     arm: str
+    late_sources: list[str]
 
 
 class TriggerRevoked(TypedDict):
@@ -211,6 +212,7 @@ class Decision(TypedDict):
     decided_time: int
     defer_until: int | None
     cause: list[str]
+    late_sources: list[str]
 
 
 class Delivery(TypedDict):

@@ -94,12 +94,19 @@ def _filled(frame: Resolved) -> Sequence[str]:
 
 
 def _checked(name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """With all columns of the table: an older engine's frames may lack texts that came later."""
     expected = TABLES.get(name)
     if expected is None:
         raise ValueError(f"a frame holds rows of {name}, a table that schemas.columns doesn't know")
-    if batch.schema.names != expected.names or batch.schema.types != expected.types:
+    if batch.schema.names == expected.names and batch.schema.types == expected.types:
+        return batch
+    given = [field.name for field in expected if field.name in batch.schema.names]
+    lacks = [field.type for field in expected if field.name not in given]
+    if given != batch.schema.names or lacks != [pa.string()] * len(lacks) or not lacks:
         raise ValueError(f"the columns of {name} in a frame are not those of schemas.columns")
-    return batch
+    rows = batch.num_rows
+    columns = [batch.column(f.name) if f.name in given else pa.nulls(rows, f.type) for f in expected]
+    return _checked(name, pa.RecordBatch.from_arrays(columns, names=expected.names))
 
 
 def _without_null_texts(batch: pa.RecordBatch) -> pa.RecordBatch:

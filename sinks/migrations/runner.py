@@ -4,7 +4,8 @@ In: the SQL files of `versions`, a `Database`. Out: what stands and what would b
 of a file that some database has applied.
 
 A file is `0001_name.sql`: statements that end with `;` at the end of a line, each one harmless when done twice,
-because ClickHouse has no transaction around them. A first line `-- needs: 20.1` keeps it from older servers; it is
+because ClickHouse has no transaction around them. `ADD COLUMN` is left out where the column is there: 18.16 has no
+`IF NOT EXISTS` for it. A first line `-- needs: 20.1` keeps it from older servers; it is
 made up for when the server is newer one day.
 """
 
@@ -23,6 +24,7 @@ from sinks.statements import parse_version
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 _NAMED = re.compile(rf"\b{DATABASE}\.")
+_ADDED = re.compile(rf"ALTER TABLE {DATABASE}\.(\w+) ADD COLUMN (\w+)")
 _NEEDS = re.compile(r"--\s*needs:\s*([\d.]+)")
 
 
@@ -105,7 +107,8 @@ def apply(database: Database) -> tuple[Migration, ...]:
     ledger.prepare(database)
     for migration in pending:
         for statement in migration.statements:
-            database.execute(_NAMED.sub(f"{database.name}.", statement))
+            if not _is_there(database, statement):
+                database.execute(_NAMED.sub(f"{database.name}.", statement))
         ledger.note(database, migration.version, migration.name, migration.checksum)
     return pending
 
@@ -114,6 +117,16 @@ def _files() -> Iterator[Migration]:
     for entry in resources.files("sinks.migrations.versions").iterdir():
         if named := _NAME.fullmatch(entry.name):
             yield Migration(int(named.group(1)), f"{named.group(1)}_{named.group(2)}", entry.read_text("utf-8"))
+
+
+def _is_there(database: Database, statement: str) -> bool:
+    """Whether the column that it adds is there, from an attempt that was cut off."""
+    added = _ADDED.match(statement)
+    if added is None:
+        return False
+    asked = "SELECT count() FROM system.columns WHERE database = %(database)s AND table = %(table)s AND name = %(name)s"
+    known = {"database": database.name, "table": added.group(1), "name": added.group(2)}
+    return bool(database.query(asked, known).rows[0][0])
 
 
 def _state(migration: Migration, applied: dict[int, str], version: tuple[int, ...]) -> State:

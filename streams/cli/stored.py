@@ -121,7 +121,8 @@ class Stored:
         if not values:
             return []
         sql = f"""
-            SELECT trigger_id, rule_version, business_key, verdict, reason, due_time_ms, decided_time_ms, cause
+            SELECT trigger_id, rule_version, step, business_key, verdict, reason, due_time_ms, decided_time_ms, cause,
+                late_sources
             FROM siyu.decisions WHERE tenant = %(tenant)s AND rule = %(rule)s AND {by} IN {_listed(values)}
             ORDER BY decided_time_ms, journal_offset"""
         rows = self._ask(sql, rule=rule, **_named(values))
@@ -159,9 +160,10 @@ class Stored:
 
 
 def _decided(row: Mapping[str, Any]) -> Decided:
-    named = {name: row[name] for name in ("trigger_id", "rule_version", "business_key", "verdict", "reason")}
+    named = {name: row[name] for name in ("trigger_id", "rule_version", "step", "business_key", "verdict", "reason")}
     times = {"due_ms": row["due_time_ms"], "decided_ms": row["decided_time_ms"]}
-    return Decided(**named, **times, cause=tuple(row["cause"].split(",")))
+    late = tuple(filter(None, row["late_sources"].split(",")))
+    return Decided(**named, **times, cause=tuple(row["cause"].split(",")), late_sources=late)
 
 
 def _sent(row: Mapping[str, Any], failed: set[str]) -> Sent:

@@ -55,7 +55,7 @@ class Absences:
             return
         self._rows.put(key, to_row(after))
         if after.due_ms != before.due_ms:
-            self._timers.set(key, after.due_ms, compiled.rule.priority, compiled.group)
+            self._timers.set(key, after.due_ms, compiled.rule.priority, compiled.waits)
         elif after.anchor is None and after.ended is not None:
             self._forget_later(key, compiled, after.ended.event_time_ms)
 

@@ -32,7 +32,8 @@ class Public(NamedTuple):
 class About(NamedTuple):
     """What every record says: the match under this rule text, its person and strongest node then, when, which attempt.
 
-    `more`: events beside those of the match that show what is said.
+    `more`: events beside those of the match that show what is said. `late_sources`: those that had not been read past
+    the end of the wait.
     """
 
     match: Match
@@ -43,6 +44,7 @@ class About(NamedTuple):
     attempt: int
     arm: str = "treatment"
     more: tuple[str, ...] = ()
+    late_sources: tuple[str, ...] = ()
 
 
 class Move(NamedTuple):
@@ -129,16 +131,17 @@ def _common(about: About) -> dict[str, Any]:
         "business_key": match.business_key,
         "cause": [*match.events, *about.more],
         "arm": about.arm,
+        "late_sources": list(about.late_sources),
     }
 
 
-_AS_THEY_ARE = ("trigger_id", "tenant", "rule", "rule_version", "one_id", "business_key")
+_AS_THEY_ARE = ("trigger_id", "tenant", "rule", "rule_version", "step", "one_id", "business_key")
 
 
 def _trigger_row(record: dict[str, Any], topic: str, node_id: str) -> dict[str, Any]:
     recipient = record["recipient"]
     return {
-        **{name: record[name] for name in (*_AS_THEY_ARE, "step", "channel", "arm")},
+        **{name: record[name] for name in (*_AS_THEY_ARE, "channel", "arm")},
         "topic": topic,
         "node": node_id,
         "due_time_ms": record["due_time"],
@@ -148,6 +151,7 @@ def _trigger_row(record: dict[str, Any], topic: str, node_id: str) -> dict[str, 
         "recipient_scope": recipient["scope"] or "",
         "recipient_value": masked(recipient["kind"], recipient["value"]),
         "cause": _joined(record["cause"]),
+        "late_sources": _joined(record["late_sources"]),
         "content": json.dumps(record["content"], sort_keys=True, ensure_ascii=False),
     }
 
@@ -159,8 +163,9 @@ def _decision_row(record: dict[str, Any], node_id: str) -> dict[str, Any]:
         "due_time_ms": record["due_time"],
         "decided_time_ms": record["decided_time"],
         "cause": _joined(record["cause"]),
+        "late_sources": _joined(record["late_sources"]),
     }
 
 
-def _joined(events: Sequence[str]) -> str:
-    return ",".join(events)
+def _joined(words: Sequence[str]) -> str:
+    return ",".join(words)

@@ -236,7 +236,18 @@ class Sending:
 
     def _about(self, match: Match, compiled: Compiled, more: tuple[str, ...] = ()) -> About:
         one_id, node_id = self._profiles.person(match.nodes)
-        return About(match, compiled.rule, one_id, node_id, self._clock.now, len(match.tried), more=more)
+        late = self._late(match, compiled)
+        return About(
+            match, compiled.rule, one_id, node_id, self._clock.now, len(match.tried), more=more, late_sources=late
+        )
+
+    def _late(self, match: Match, compiled: Compiled) -> tuple[str, ...]:
+        """The sources that have not been read past the end of the wait, where the rule no longer waits for them."""
+        absence = compiled.rule.when.absence
+        if absence is None:
+            return ()
+        ended_ms = match.due_ms if match.name == match.rule else match.anchor_ms + absence.within
+        return self._clock.behind(compiled.group, ended_ms)
 
     def _about_sent(self, match: Match, compiled: Compiled, event_id: str) -> About:
         return self._about(match, compiled, (event_id,))._replace(attempt=len(match.tried) - 1)

@@ -56,7 +56,7 @@ class Waits:
             key = SEPARATOR.join((event["tenant"], compiled.rule.rule, seen.event_id))
             wait = Wait(seen.nodes, seen.event_time_ms, seen.event_time_ms + absence.within)
             self._rows.put(key, tuple(wait))
-            self._timers.set(key, wait.due_ms, compiled.rule.priority, compiled.group)
+            self._timers.set(key, wait.due_ms, compiled.rule.priority, compiled.waits)
         else:
             self._ended(compiled, seen)
 

@@ -24,9 +24,11 @@ def absence(
     if ended is not None and ended.time_ms <= due_ms:
         told.append(Point(False, f"{case.told(ended)}: in time, which was until {case.at(due_ms)}"))
         return Finding("prevented", f"{ended.event_type} came in time", told)
-    if case.clock_ms <= due_ms:
+    if case.clock_ms <= due_ms and not (kind.patience and case.now_ms >= due_ms + kind.patience):
         behind = [source for source, time_ms in case.progress.items() if time_ms <= due_ms]
         told += [Point(False, _behind(case, source)) for source in behind]
+        if kind.patience:
+            told.append(Point(None, f"it waits for them until {case.at(due_ms + kind.patience)}"))
         return Finding("waiting", f"not all sources are read past {case.at(due_ms)}", told)
     hint = Point(
         None, "no decision is stored: the sink may be behind (`siyu doctor`), or the rule was another one then"

@@ -28,6 +28,8 @@ class Decided(NamedTuple):
     due_ms: int
     decided_ms: int
     cause: tuple[str, ...]
+    step: str = ""
+    late_sources: tuple[str, ...] = ()
 
 
 class Sent(NamedTuple):
@@ -88,8 +90,15 @@ def decided(history: Sequence[Decided], sends: Sequence[Sent], case: Case) -> Fi
     else:
         headline = f"at {case.at(last.decided_ms)}: {reason(last.reason)}"
     points = [Point(None, f"due {case.at(last.due_ms)}")]
-    points += [Point(None, f"{case.at(one.decided_ms)}  {one.verdict}, {one.reason}") for one in history]
+    points += [Point(None, _line(one, case)) for one in history]
     return Finding(cast("State", last.verdict), headline, points)
+
+
+def _line(one: Decided, case: Case) -> str:
+    """A decision in a line: when, of which step, what, and which sources it was made without."""
+    of = f"{one.step}: " if one.step else ""
+    without = f", without {', '.join(one.late_sources)}, not read past its end" if one.late_sources else ""
+    return f"{case.at(one.decided_ms)}  {of}{one.verdict}, {one.reason}{without}"
 
 
 def before(sends: Sequence[Sent], history: Sequence[Decided], now_ms: int) -> list[Sent]:

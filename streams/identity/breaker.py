@@ -185,6 +185,16 @@ class Breaker:
         if news and not self._people.met(a, b):
             self.fresh += news
 
+    def inherit(self, hashed: str, phone: str) -> None:
+        """A phone is seen of which the hash was known: what holds of one holds of both."""
+        if hashed in self.suspects or phone in self.suspects:
+            self.fresh.insert(0, phone)
+        elif hashed in self.released:
+            self.released.put(phone, self.released[hashed])
+        for pair in [name for name in self.released if _BETWEEN in name and hashed in name.split(_BETWEEN)]:
+            a, b = (phone if end == hashed else end for end in pair.split(_BETWEEN))
+            self.released.put(pair_of(a, b), self.released[pair])
+
     def suspect(self, node: str, evidence: Evidence, reason: str) -> None:
         """From now on its pairs are held."""
         self.suspects.put(node, Suspicion(*evidence, self._people.next_seq(), reason))

@@ -223,4 +223,10 @@ class Meetings:
         """A plain phone meets what was known by its hash."""
         for hashed in self.hashes(node, seen.policy):
             if hashed in self._people.nodes:
+                self._breaker.inherit(hashed, node)
                 self.meet(node, hashed, seen._replace(by_command=False))
+
+    def forms(self, node: str, policy: MergePolicy) -> list[str]:
+        """The known nodes that stand for this value: a phone's hashes are the phone."""
+        phone = self.aliases.get(node, node)
+        return [one for one in dict.fromkeys((phone, node, *self.hashes(phone, policy))) if one in self._people.nodes]

@@ -200,7 +200,11 @@ class Persons:
         given = [self._quarantine.node_of(node) for node in (a, b) if node is not None]
         if any(kind_of(node) == BY_HASH for node in given):
             return _NOT_HELD
-        usable = self._usable(given, self._policies.of(tenant))
+        policy = self._policies.of(tenant)
+        usable = self._usable(given, policy)
+        as_given = sorted(given, key=lambda node: (policy.ranks[kind_of(node)], node))
+        if self._quarantine.is_held(as_given[0], as_given[1] if b is not None else None):
+            usable = as_given  # it is held by the hash of a phone, which may be known by now
         if len(usable) < len(given):
             return _NO_PAIR if b is not None else _NO_VALUE
         return usable[0], usable[1] if b is not None else None

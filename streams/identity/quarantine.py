@@ -38,14 +38,24 @@ class Quarantine:
         self._breaker.fresh.clear()
         while todo:
             node = todo.popleft()
-            line = self._breaker.exceeded(node, policy)
+            line = self._inherited(node, policy) or self._breaker.exceeded(node, policy)
             if line:
                 todo += self._suspect(node, line, policy, evidence)
+
+    def _inherited(self, node: str, policy: MergePolicy) -> str:
+        """The line by which the phone is suspected in another form, the plain or a hash; "" if in none, or in all."""
+        suspects = self._breaker.suspects
+        forms = self._meetings.forms(node, policy) if suspects else ()
+        lines = [suspects[one][3] for one in forms if one in suspects]
+        if not 0 < len(lines) < len(forms):
+            return ""
+        return REJECTED if REJECTED in lines else str(lines[0])
 
     def _suspect(self, node: str, reason: str, policy: MergePolicy, evidence: Evidence) -> list[str]:
         """Holds its links, also those that it made before; the values of pairs that come to light by that."""
         people, breaker = self._people, self._breaker
-        nodes = [node, *(one for one in self._meetings.hashes(node, policy) if one in people.nodes)]
+        forms = self._meetings.forms(node, policy)
+        nodes = [one for one in forms if reason == REJECTED or one not in breaker.suspects]
         for one in nodes:
             breaker.suspect(one, evidence, reason)
         news = [value for one in nodes for value in self._news(one)]
@@ -65,14 +75,14 @@ class Quarantine:
 
     def release(self, a: str, b: str | None, policy: MergePolicy, evidence: Evidence) -> str:
         """Decides what is held of the pair, or of the value, as if nothing spoke against it but limits."""
-        if not self._is_held(a, b):
+        if not self.is_held(a, b):
             return _NOT_HELD
         if b is not None:
             self._breaker.release(pair_of(a, b), evidence)
             self._cutting.decide_again((a, b), policy, evidence)
             self._tell("released", a, b, evidence)
             return ""
-        nodes = [a, *(one for one in self._meetings.hashes(a, policy) if one in self._breaker.suspects)]
+        nodes = [one for one in self._meetings.forms(a, policy) if one in self._breaker.suspects]
         for node in nodes:
             self._breaker.release(node, evidence)
         self._cutting.decide_again(nodes, policy, evidence)
@@ -83,7 +93,7 @@ class Quarantine:
     def reject(self, a: str, b: str | None, policy: MergePolicy, evidence: Evidence) -> str:
         """Cuts the pair; or keeps the value apart for good, whether it was suspected or not."""
         if b is not None:
-            if not self._is_held(a, b):
+            if not self.is_held(a, b):
                 return _NOT_HELD
             self._cutting.cut(a, b, policy, evidence)
         else:
@@ -91,13 +101,14 @@ class Quarantine:
             known = set(self._breaker.suspects)
             self._breaker.fresh += self._suspect(a, REJECTED, policy, evidence)
             self.look(policy, evidence)
-            for node in self._meetings.hashes(a, policy):
-                if node in known:
+            for node in self._meetings.forms(a, policy):
+                if node in known and node != a:
                     self._tell("rejected", node, None, evidence)
         self._tell("rejected", a, b, evidence)
         return ""
 
-    def _is_held(self, a: str, b: str | None) -> bool:
+    def is_held(self, a: str, b: str | None) -> bool:
+        """Whether the pair waits for an operator's word; or, without `b`, whether the value is suspected."""
         if b is None:
             return a in self._breaker.suspects
         row = self._people.refused.get(pair_of(a, b))

@@ -144,6 +144,22 @@ class Clock:
         """The mark of each raw partition, by `topic/partition`."""
         return {key: row[0] for key, row in self._rows.items()}
 
+    def behind(self, group: str, time_ms: int) -> tuple[str, ...]:
+        """The sources of the group that have not been read past this time, without their prefix, by name.
+
+        Empty where the group's clock has passed it; "*" where the source set has none of the group.
+        """
+        if self.of(group) > time_ms:
+            return ()
+        reached = {key: self._reached(key) for key in self.progress() if _in(group, key)}
+        late = {key.rpartition("/")[0] for key, read_ms in reached.items() if read_ms <= time_ms}
+        return tuple(sorted(topic.removeprefix(EVENT_TOPICS) for topic in late)) or ("*",)
+
+    def _reached(self, key: str) -> int:
+        """How far this member has been read, by the rows of the open frame too."""
+        read_ms: int = self._rows[key][1]
+        return max(read_ms, self._row_ms) if key in self._inside else read_ms
+
     def waiting_for(self, group: str) -> list[str]:
         """The partitions that hold the group's clock back, the slowest first."""
         members = [(row[1], key) for key, row in self._rows.items() if row[2] and _in(group, key)]

@@ -16,6 +16,7 @@ from streams.rules.conditions import Condition, compile_condition
 from streams.rules.course import Course, compile_course
 from streams.rules.spec import InvalidRule, Rule, parse_rule
 from streams.rules.steps import Emit
+from streams.rules.timers import patient
 
 EVERY_TENANT = "*"
 
@@ -46,6 +47,11 @@ class Compiled:
         """All groups of sources whose clocks it waits for."""
         return (self.group,) if self.course is None else (self.group, self.course.group)
 
+    @property
+    def waits(self) -> str:
+        """The group of the timers of its waits: that of its sources, with its patience."""
+        return patient(self.group, None if self.rule.when.absence is None else self.rule.when.absence.patience)
+
     def hears(self, event_type: str, event: Mapping[str, Any]) -> list[int]:
         """The numbers of the clauses that this event meets."""
         met = (number for number, clause in enumerate(self.clauses) if event_type in clause.types)
@@ -73,6 +79,8 @@ def compile_rule(text: str, known: Known | None = USUAL) -> Compiled:
     absence = rule.when.absence
     if absence is not None and absence.after in absence.of:
         raise InvalidRule(f"when.absence.of: {absence.after} can't both start and end the wait")
+    if absence is not None and rule.journey is None and (absence.patience or 0) > rule.send.expires_after:
+        raise InvalidRule("when.absence.patience: it is longer than send.expires_after, so what it sends has expired")
     if known is not None:
         _assert_known(rule, known)
     group = _group(absence.waits_for if absence is not None else ())

@@ -46,6 +46,8 @@ class Absence(Strict):
     same: Literal["order_id", "person"]
     waits_for: tuple[str, ...] = ()
     """Sources that can bring what prevents it (`order`, `pos`, …); empty: all that carry events."""
+    patience: Duration | None = None
+    """How long after its end it waits for a source that is late; None: as long as it takes."""
 
     @property
     def clauses(self) -> list[Clause]:

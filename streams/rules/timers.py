@@ -4,7 +4,8 @@ In: times by key, each on the clock of a group of sources. Out: the keys that ar
 Never: a clock of its own.
 
 A timer at t is due when its group's clock has passed t: records at that very time may still come. Those of the group
-NOW are on delivery's now, the furthest progress of any source, and due as soon as it has reached t.
+NOW are on delivery's now, the furthest progress of any source, and due as soon as it has reached t. Those of a patient
+group are on the group's clock, and due at the latest when delivery's now has reached t and that long.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 
 NOW = "now"
+_PATIENCE = "+"
 _NEVER = 1 << 62
+
+
+def patient(group: str, patience_ms: int | None) -> str:
+    """This group for timers that wait no longer than this for its sources; None: as long as it takes."""
+    return group if patience_ms is None else f"{group}{_PATIENCE}{patience_ms}"
 
 
 class Timers:
@@ -69,7 +76,12 @@ class Timers:
 
     def before(self, group: str, time_ms: int) -> Iterator[tuple[int, str]]:
         """Due time and key of the group's timers that are due before this time, in no order; looks at no others."""
-        heap = self._heaps.get(group, [])
+        for name in self._heaps:
+            if name.partition(_PATIENCE)[0] == group:
+                yield from self._before(name, time_ms)
+
+    def _before(self, group: str, time_ms: int) -> Iterator[tuple[int, str]]:
+        heap = self._heaps[group]
         ahead = [0]
         while ahead:
             at = ahead.pop()
@@ -85,4 +97,7 @@ class Timers:
 
 def _passed(clock: Clock, group: str) -> int:
     """What is due before this time is due."""
-    return clock.now + 1 if group == NOW else clock.of(group)
+    if group == NOW:
+        return clock.now + 1
+    sources, _, patience = group.partition(_PATIENCE)
+    return max(clock.of(sources), clock.now + 1 - int(patience)) if patience else clock.of(group)

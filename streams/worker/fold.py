@@ -35,7 +35,7 @@ from streams.worker.state.log import Log
 from streams.worker.state.origin import UNKNOWN, origin_of
 from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore, without_collection
-from streams.worker.state.snapshots import Snapshots
+from streams.worker.state.snapshots import Snapshots, erasures_of
 from streams.worker.state.store import Position, RocksStore, Store, StoreLocked, rows_of
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
@@ -122,7 +122,8 @@ class Fold:
         def prune(offset: int) -> None:
             delete_below(settings, shard, offset)
 
-        return Snapshots(shard, settings.snapshots, archive, self._telemetry, prune)
+        erasures = erasures_of(self._engine.tables)
+        return Snapshots(shard, settings.snapshots, archive, self._telemetry, prune, erasures=erasures)
 
     def _fold_of(self, restored: Tables) -> Isolating:
         """The fold from these rows on. Where it has to be made anew, rows come from the store: the last commit's."""

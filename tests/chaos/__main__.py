@@ -63,8 +63,8 @@ def _differences(run: Chaos) -> dict[str, Any]:
     found["coupons, by the truth of the traffic"] = after.coupons(run.traffic.truth)
     _tell("compared", records={name: len(after.topic(name)) for name in after.public()})
     _tell("compared", rows={name: rows.total() for name, rows in after.undisturbed.items()})
-    found |= {f"state of shard {shard}": "not equal" for shard, equal in after.state().items() if not equal}
-    found |= {} if after.resolved_in_order() else {"resolved frames": "not equal"}
+    found |= {f"state of shard {where}": pair for where, pair in after.state().items()}
+    found |= {f"resolved frames of shard {shard}": pair for shard, pair in after.resolved().items()}
     return {name: difference for name, difference in found.items() if difference != (0, 0)}
 
 

@@ -8,8 +8,8 @@ The undisturbed run is the pure fold of the journal, with its resolved frames wr
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,8 +47,11 @@ _CUT_BY_BLOCK = {"sink_blocks", "migrations", "touchpoint_minute_parts"}
 _BYTES = {"raw", "raw_key"}
 _TOO_LATE = {"expired", "ended_before_send"}
 _REGISTRY = LocalRegistry()
-Differences = dict[str, tuple[int, int]]
-"""By what differs: how many are missing, how many too many."""
+Difference = tuple[int, int]
+"""How many are missing, how many too many."""
+
+Differences = dict[str, Difference]
+"""The same, by what is compared."""
 
 
 @dataclass
@@ -94,12 +97,17 @@ class Aftermath:
     def _found(self, topic: str) -> Counter[Any]:
         return Counter((record.key, record.value) for record in self.topic(topic))
 
-    def resolved_in_order(self) -> bool:
-        """Whether each journal frame has its one resolved frame, in order and to the byte."""
-        folded = sorted((shard, offset, encode_resolved(outputs.resolved)) for shard, offset, outputs in self.outputs)
-        return [value for _, _, value in folded] == [record.value for record in sorted(self.topic(RESOLVED))]
+    def resolved(self) -> Differences:
+        """By shard: whether each journal frame has its one resolved frame, in order and to the byte."""
+        found: dict[str, Difference] = {}
+        for number, _ in self._engines():
+            folded = [encode_resolved(outputs.resolved) for shard, _, outputs in self.outputs if shard == number]
+            stored = [record.value for record in sorted(self.topic(RESOLVED)) if record.partition == number]
+            unlike = sum(one != other for one, other in zip(folded, stored, strict=False))
+            found[f"{number}"] = unlike + max(0, len(folded) - len(stored)), unlike + max(0, len(stored) - len(folded))
+        return found
 
-    def coupons(self, truth: Truth) -> tuple[int, int]:
+    def coupons(self, truth: Truth) -> Difference:
         """Orders that lack the coupon which is due to them by the truth of the traffic, and coupons too many.
 
         An outage is hours of simulated time. So what stands at the end is compared (a payment in time that came after
@@ -114,9 +122,14 @@ class Aftermath:
     def _decoded(self, topic: str) -> list[dict[str, Any]]:
         return [decode_one(record.value, _REGISTRY) for record in self.topic(topic)]
 
-    def state(self) -> dict[int, bool]:
-        """By shard: whether another host restores the state of the undisturbed run."""
-        return {shard: self._restored(shard) == _kept(engine.tables.rows()) for shard, engine in self._engines()}
+    def state(self) -> Differences:
+        """By shard and table: rows that another host restores beside those of the undisturbed run."""
+        found: dict[str, Difference] = {}
+        for shard, engine in self._engines():
+            wanted, restored = _by_table(_kept(engine.tables.rows())), _by_table(self._restored(shard))
+            for table in wanted | restored:
+                found[f"{shard}, {table}"] = _difference(wanted[table], restored[table])
+        return found
 
     def _engines(self) -> list[tuple[int, Any]]:
         assert self.outputs  # folding makes them
@@ -158,7 +171,14 @@ def _kept(rows: Any) -> list[Change]:
     return [Change(*msgpack.unpackb(msgpack.packb(tuple(change)), use_list=False)) for change in rows]
 
 
-def _difference(wanted: Counter[Any], found: Counter[Any]) -> tuple[int, int]:
+def _by_table(rows: Iterable[Change]) -> defaultdict[str, Counter[Any]]:
+    found: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+    for table, key, value in rows:
+        found[table][key, repr(value)] += 1
+    return found
+
+
+def _difference(wanted: Counter[Any], found: Counter[Any]) -> Difference:
     return (wanted - found).total(), (found - wanted).total()
 
 

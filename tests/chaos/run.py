@@ -38,6 +38,7 @@ SHARDS = 3
 FOREVER = {"log.retention.ms": -1}  # else simulated times are too old for the raw topics, and Kafka removes them
 _SPARED = 0.94
 _POLL_S = 1.0
+_PATIENCE_MS = 600_000  # the player is not what is hunted: a broker that comes back late must not end it
 
 
 class NotSettled(Exception):
@@ -100,7 +101,8 @@ def settings_of(folder: Path, broker: Server, database: Server, tenants: tuple[s
 def _hunted(spec: Spec, workers: Crew, traffic: Traffic, charges: Path) -> Hunt:
     """Plays the traffic in a thread of its own; the last of it flows when the hunt is over."""
     records = list(with_entry_heartbeats(traffic))
-    player = Player(producer_config(workers.settings.kafka), LocalRegistry(), len(records) / spec.seconds)
+    patient = producer_config(workers.settings.kafka, delivery_timeout_ms=_PATIENCE_MS)
+    player = Player(patient, LocalRegistry(), len(records) / spec.seconds)
     playing = threading.Thread(target=player.play, args=(records,), daemon=True)
     played = player.played
     hunt = Hunt(

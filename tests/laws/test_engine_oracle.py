@@ -42,6 +42,7 @@ def _decision(outcome: Outcome) -> dict[str, Any]:
         "decided_time": outcome.clock,
         "defer_until": outcome.until,
         "cause": list(outcome.cause),
+        "late_sources": list(outcome.late),
     }
 
 

@@ -13,7 +13,7 @@ from streams.engine import Engine, Outputs, person_sets
 from streams.identity.breaker import REJECTED
 from streams.identity.people import Refusal
 from streams.journal.tables import Change, Tables
-from tests.support.crowds import BASE, IDS, breakers, crowds, pairs_only, ruled, seen
+from tests.support.crowds import BASE, IDS, SHOP, breakers, crowds, pairs_only, ruled, seen, tills
 from tests.support.frames import SALT, fold, public, tables
 from tests.support.journals import SECOND, frames_of
 from tests.support.lines import Commanded, Id, Item, MergePolicyText
@@ -48,14 +48,23 @@ def _suspects(engine: Engine) -> set[str]:
     return set(engine.tables.table("suspects"))
 
 
-@law
-@given(breakers(), crowds())
-def test_persons_and_suspects_are_those_of_the_oracle(policy: MergePolicyText, log: Log) -> None:
-    lines = (ruled(policy), *log)
+def _assert_as_the_oracle(lines: Log) -> None:
     engine, _ = _run(lines)
     people = _after(lines)
     assert _suspects(engine) == {"\x1f".join(node) for node in people.suspects}
     assert _persons(engine) == _values({"\x1f".join(n) for n in each} for each in nx.connected_components(people.graph))
+
+
+@law
+@given(breakers(), crowds())
+def test_persons_and_suspects_are_those_of_the_oracle(policy: MergePolicyText, log: Log) -> None:
+    _assert_as_the_oracle((ruled(policy), *log))
+
+
+@law
+@given(breakers(shops=(SHOP,)), tills())
+def test_a_phone_that_is_found_out_by_its_hash_is_so_for_the_oracle(policy: MergePolicyText, log: Log) -> None:
+    _assert_as_the_oracle((ruled(policy), *log))
 
 
 @law
@@ -71,6 +80,16 @@ def test_what_is_refused_and_held_is_what_the_oracle_refuses_and_holds(policy: M
 
 def _pair(key: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(end.split("\x1f")) for end in key.split("\x1e"))
+
+
+@law
+@given(breakers(shops=(SHOP,)), tills(commands=("link", "unlink", "reject")))
+def test_a_phone_and_its_hash_are_suspected_together(policy: MergePolicyText, log: Log) -> None:
+    engine, _ = _run((ruled(policy), *log))
+    nodes, aliases = engine.tables.table("nodes"), engine.tables.table("aliases")
+    for hashed, phone in aliases.items():
+        if hashed in nodes and phone in nodes:
+            assert (hashed in _suspects(engine)) == (phone in _suspects(engine))
 
 
 @law

@@ -166,4 +166,5 @@ def _told(decision: dict[str, Any], trigger: dict[str, Any] | None) -> dict[str,
     if trigger is not None:
         recipient = trigger["recipient"]["value"]
         told |= {"channel": trigger["channel"], "recipient": recipient, "expires": trigger["expires_time"]}
+        told["trigger_late"] = trigger["late_sources"]
     return told

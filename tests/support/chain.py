@@ -159,7 +159,8 @@ class Chain(History):
         if not order.starts(at):
             return False
         asked = order.rule_at(min(order.starts(at))[1])
-        return self.oracle.clock(at, asked.waits_for) > order.due(at)
+        tired = asked.patience and self.oracle.now(at) >= order.due(at) + asked.patience
+        return bool(tired) or self.oracle.clock(at, asked.waits_for) > order.due(at)
 
     def _first(self, at: int, key: Key) -> Ready:
         order = self.order_of(key)
@@ -316,5 +317,6 @@ class Chain(History):
             cause=(self._first_event(at, key).id, *more),
             attempt=attempt,
             arm=arm,
+            late=self.oracle.behind(at, self.order_of(key).rule_at(at).waits_for, self._due(at, key)),
         )
         self.told.append(replace(outcome, **how))  # type: ignore[arg-type]

@@ -18,7 +18,8 @@ _AVRO = Path(__file__).parents[2] / "schemas" / "avro"
 
 @cache
 def _schema(subject: str) -> Any:
-    return _plain(json.loads((_AVRO / subject / "v1.avsc").read_text()))
+    newest = max((_AVRO / subject).glob("v*.avsc"), key=lambda path: int(path.stem[1:]))
+    return _plain(json.loads(newest.read_text()))
 
 
 def _plain(schema: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 
 from hypothesis import strategies as st
@@ -36,28 +37,27 @@ SHARED: tuple[Id, ...] = (
 NOBODY: Id = ("uid", "", "null")
 IDS = (*STRONG, *SHARED, NOBODY)
 FREE = MergePolicyText("free", values=(("device_id", "weak"), ("cookie", "weak")))
-_SEEN = [ids for most in (1, 2, 2, 2, 3) for ids in combinations(IDS, most)]
 _LIMITS = ((), ((1, 0),), ((2, 0),), ((1, 2 * SECOND),), ((1, 2 * SECOND), (3, 0)))
 
 
 @st.composite
-def policies(draw: st.DrawFn) -> MergePolicyText:
+def policies(draw: st.DrawFn, *, shops: Sequence[str] = (SHOP, "")) -> MergePolicyText:
     """A policy; weak kinds are the last, as they must be."""
     sharing = st.sampled_from(("exclusive", "shareable"))
     values = [("device_id", "weak"), ("cookie", "weak"), ("member_card", draw(sharing)), ("email", draw(sharing))]
     hold = [(kind, *limit) for kind in KINDS for limit in draw(st.sampled_from(_LIMITS))]
-    shop = draw(st.sampled_from((SHOP, "")))
+    shop = draw(st.sampled_from(shops))
     policy = MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
     return replace(policy, large=draw(st.sampled_from((0, 0, 2, 3))), rivals=draw(st.sampled_from((0, 0, 1, 2))))
 
 
 @st.composite
-def breakers(draw: st.DrawFn) -> MergePolicyText:
+def breakers(draw: st.DrawFn, *, shops: Sequence[str] = (SHOP, "")) -> MergePolicyText:
     """A policy that suspects values which are seen with a second or third other."""
     limits = {name: draw(st.sampled_from((1, 1, 2, 9))) for name in ("seen_with", "seen_on")}
     within = draw(st.sampled_from((0, 0, 3 * SECOND)))
     seen = {name: tuple((kind, most, within) for kind in KINDS) for name, most in limits.items()}
-    return replace(draw(policies()), seen_with=seen["seen_with"], seen_on=seen["seen_on"])
+    return replace(draw(policies(shops=shops)), seen_with=seen["seen_with"], seen_on=seen["seen_on"])
 
 
 def ruled(policy: MergePolicyText, at: int = BASE) -> Ruled:
@@ -79,6 +79,19 @@ def pairs_only(draw: st.DrawFn) -> tuple[Item, ...]:
     return tuple(line for line in draw(crowds(commands=())) if isinstance(line, Event) and len(line.ids) < 3)
 
 
+_TILL: tuple[Id, ...] = (
+    *(("phone", "", value) for value in _PHONES[:2]),
+    *(("phone", SHOP, hashed(value, _HASHING)) for value in _PHONES[:2]),
+    *(("uid", "", "u1"), ("uid", "", "u2"), ("member_card", "", "c1"), ("device_id", "", "d1")),
+)
+
+
+@st.composite
+def tills(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 10) -> tuple[Item, ...]:
+    """Few ids, half of them phones and their hashes, and among the events commands of these kinds."""
+    return draw(_logs(_TILL, commands, most))
+
+
 _FEW: tuple[Id, ...] = (
     *(("uid", "", "u1"), ("uid", "", "u2"), ("openid", "wx", "o1")),
     *(("device_id", "", "d1"), ("device_id", "", "d2")),
@@ -95,13 +108,25 @@ def regulars(draw: st.DrawFn, *, most: int = 24) -> tuple[Item, ...]:
 @st.composite
 def crowds(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 14) -> tuple[Item, ...]:
     """Events, and among them commands of these kinds."""
+    return draw(_logs(IDS, commands, most))
+
+
+@st.composite
+def _logs(draw: st.DrawFn, of: tuple[Id, ...], commands: Sequence[str], most: int) -> tuple[Item, ...]:
+    seen_ids, named_ids = st.sampled_from(_together(of)), st.sampled_from([one for one in of if one != NOBODY])
     lines: list[Item] = []
     for number in range(draw(st.integers(0, most))):
         if commands and draw(st.sampled_from((False, False, False, True))):
             kind = draw(st.sampled_from(commands))
             fewest = 1 if kind in ("release", "reject") else 2
-            ids = draw(st.lists(st.sampled_from(IDS[:-1]), min_size=fewest, max_size=2, unique=True))
+            ids = draw(st.lists(named_ids, min_size=fewest, max_size=2, unique=True))
             lines.append(Commanded(BASE + number * SECOND, read_by(CONTROL), "t1", tuple(ids), kind))
         else:
-            lines.append(seen(number, draw(st.sampled_from(_SEEN)), draw(st.sampled_from((0, 0, 0, -3, 1)))))
+            lines.append(seen(number, draw(seen_ids), draw(st.sampled_from((0, 0, 0, -3, 1)))))
     return tuple(lines)
+
+
+@cache
+def _together(of: tuple[Id, ...]) -> list[tuple[Id, ...]]:
+    """What may stand on one event: mostly two of these ids."""
+    return [ids for most in (1, 2, 2, 2, 3) for ids in combinations(of, most)]

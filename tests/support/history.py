@@ -46,6 +46,7 @@ class Outcome:
     until: int | None = None
     channel: str = ""
     to: Node = ()
+    late: tuple[str, ...] = ()
 
     @property
     def trigger_id(self) -> str:

@@ -191,6 +191,10 @@ def _asked(rule: RuleText) -> str:
     return "".join(f"  {one}\n" for one in said)
 
 
+def _patience(rule: RuleText) -> str:
+    return f"    patience: {rule.patience // SECOND}s\n" if rule.patience else ""
+
+
 def rule_text(rule: RuleText) -> str:
     """The rule as its author would write it."""
     where = "" if rule.at_least is None else f"    where: event.amount_fen >= {rule.at_least}\n"
@@ -209,7 +213,7 @@ when:
     within: {rule.within // SECOND}s
     same: order_id
     waits_for: [{", ".join(rule.waits_for)}]
-send:
+{_patience(rule)}send:
   topic: triggers.coupon
   expires_after: {rule.expires // SECOND}s
   channels:

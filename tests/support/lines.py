@@ -24,6 +24,7 @@ class RuleText:
     version: int = 1
     at_least: int | None = None
     waits_for: tuple[str, ...] = ()
+    patience: int = 0
     priority: int = 100
     after: str = "order_submitted"
     cheapest: bool = False

@@ -73,6 +73,14 @@ class Oracle:
                 times += [time for _, missing, time in line.progress if missing <= 0]
         return max(times)
 
+    def behind(self, at: int, waits_for: tuple[str, ...], time: int) -> tuple[str, ...]:
+        """The sources of this clock that are not known to be read past a time, by their short names."""
+        if self.clock(at, waits_for) > time:
+            return ()
+        late = {source for source in self.members(at, waits_for) if self.progress(at, source) <= time}
+        names = {source.rpartition("/")[0].removeprefix("events.raw.") for source in late}
+        return tuple(sorted(names)) or ("*",)
+
     # Events and persons
 
     @cached_property
@@ -136,17 +144,22 @@ class Oracle:
         return people
 
     def suspects(self, at: int) -> list[Node]:
-        """The values that were found out up to this position, in that order: once found, found for good."""
+        """The values that were found out up to this position, in that order: once found, found for good.
+
+        A phone that was found out by its hash is found out by itself as soon as it is seen.
+        """
         found: list[Node] = []
         before = People(self._salt)
         for position, line in enumerate(self.lines[: at + 1]):
             if isinstance(line, (Event, Commanded)) and self._has_limits(position, line.tenant):
                 after = self._with(position, found)
-                todo = _news(before, after)
+                policy, todo = self.policy(position, line.tenant), [*found, *_news(before, after)]
                 while todo:
-                    node, policy = todo.pop(0), self.policy(position, line.tenant)
-                    if node not in found and after.suspicious(node, policy):
-                        found += [node, *(one for one in after.hashes_of(node, policy) if one not in found)]
+                    node = todo.pop(0)
+                    forms = after.forms_of(node, policy)
+                    new = [one for one in forms if one not in found]
+                    if new and (new != forms or after.suspicious(node, policy)):
+                        found += new
                         before, after = after, self._with(position, found)
                         todo += _news(before, after)
                 before = after

@@ -117,10 +117,11 @@ class People:
             if policy.shop and node[1:3] == ("phone", "") and other in self.graph:
                 self._meet(node, other, time, policy, False)
 
-    def hashes_of(self, node: Node, policy: MergePolicyText) -> list[Node]:
-        """The hash of a plain phone, if it was seen."""
-        other = (node[0], "phone", policy.shop, hashed(node[3], policy))
-        return [other] if policy.shop and node[1:3] == ("phone", "") and other in self.graph else []
+    def forms_of(self, node: Node, policy: MergePolicyText) -> list[Node]:
+        """All nodes that stand for this value: a phone's hash is the phone, once both were seen."""
+        phones = [one for one in self.graph if one[0] == node[0] and one[1:3] == ("phone", "") and len(one) == 4]
+        pairs = [(one, (one[0], "phone", policy.shop, hashed(one[3], policy))) for one in phones if policy.shop]
+        return next(([*pair] for pair in pairs if node in pair and pair[1] in self.graph), [node])
 
     def _add(self, node: Node, time: int) -> None:
         self.graph.add_node(node)

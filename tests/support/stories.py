@@ -76,6 +76,7 @@ RULES = (
     ("*", replace(COUPON, version=5, within=2 * SECOND)),
     ("*", replace(COUPON, version=6, within=7 * SECOND)),
     ("t1", replace(QUICK, version=4, channels=(("mini", "openid", "wx"),))),
+    ("*", replace(COUPON, version=7, patience=2 * SECOND)),
 )
 SETS = ((ORDERS,), (ORDERS, APP), (ORDERS, APP), (ORDERS, APP, SHOPS), (ORDERS, SHOPS))
 
@@ -251,7 +252,9 @@ def _slow(line: Line, factor: int) -> Line:
         return replace(moved, time=at(moved.time))
     if isinstance(moved, Applied):
         rule = moved.rule
-        return replace(moved, rule=replace(rule, within=rule.within * factor, expires=rule.expires * factor))
+        lengths = (rule.within, rule.expires, rule.patience)
+        within, expires, patience = (length * factor for length in lengths)
+        return replace(moved, rule=replace(rule, within=within, expires=expires, patience=patience))
     return moved
 
 
@@ -306,8 +309,10 @@ def stories(
     least = draw(st.sampled_from((25, 20, 10, 0)))
     more = draw(st.lists(some, min_size=least, max_size=least + 10))
     teller = Teller()
+    patience = draw(st.sampled_from((0, 0, 1, 3))) * SECOND
     for tenant, rule in draw(st.sampled_from((RULES[:2], RULES[:3], RULES[: 2 if delivers else 1]))):
-        _apply(teller, tenant, draw(asking(rule)) if delivers else rule)
+        waits = replace(rule, patience=patience)
+        _apply(teller, tenant, draw(asking(waits)) if delivers else waits)
     if delivers:
         policy = draw(policies())
         teller.say(lambda at: Ordained(at, read_by(CONTROL), "*", policy))

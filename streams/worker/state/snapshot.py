@@ -35,7 +35,8 @@ class UnusableSnapshot(Exception):
 class Header(NamedTuple):
     """What a snapshot is of: its `rows` are those of `shard` at `position`, in the topics of `origin`.
 
-    `begun_ms` is the wall time when it was taken; it only tells when the next one is due.
+    `begun_ms` is the wall time when it was taken; it only tells when the next one is due. `erasures`: how often a node
+    had been erased by then; one from before it was noted says 0.
     """
 
     shard: int
@@ -43,6 +44,7 @@ class Header(NamedTuple):
     origin: Origin
     rows: int
     begun_ms: int
+    erasures: int = 0
 
 
 def view(tables: Tables) -> Iterator[Part]:
@@ -74,8 +76,8 @@ def read(file: IO[bytes]) -> tuple[Header, Iterator[Part]]:
     Raises UnusableSnapshot, also while the parts are read: what was read before it must be thrown away.
     """
     contents = (msgpack.unpackb(bytes(cramjam.zstd.decompress(packed)), use_list=False) for packed in _parts(file))
-    shard, position, origin, rows, begun_ms = next(contents)
-    return Header(shard, Position(*position), Origin(*origin), rows, begun_ms), (Part(*content) for content in contents)
+    shard, position, origin, *rest = next(contents)
+    return Header(shard, Position(*position), Origin(*origin), *rest), (Part(*content) for content in contents)
 
 
 def verify(file: IO[bytes]) -> None:

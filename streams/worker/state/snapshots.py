@@ -5,8 +5,9 @@ Never: a wait of the lane on a disk or a network; a failure that ends the shard;
 kept snapshots does not have.
 
 A snapshot is due after so many changed rows, or as many as there are rows, so that writing them stays a small part of
-the work however big the state is; and after so long. One is taken at a time in a process: two would only take the
-interpreter from each other and from the lanes.
+the work however big the state is; and after so long. After an erasure as many as are kept are due at once, so that none
+has the erased; each says how often somebody had been erased by then, so the next owner knows what is left to do. One is
+taken at a time in a process: two would only take the interpreter from each other and from the lanes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streams.journal.tables import Tables
@@ -34,11 +35,26 @@ _AGAIN_AFTER_S = 60.0
 _LET_GO_WITHIN_S = 5.0
 
 
+def erasures_of(tables: Tables) -> int:
+    """How often a node was erased, all in all."""
+    return sum(times for times, _ in tables.table("erased").values())
+
+
 class Snapshots:
-    """Those of one shard. `prune(offset)` deletes what its changelog has below that offset."""
+    """Those of one shard. `prune(offset)` deletes what its changelog has below that offset.
+
+    `erasures`: those of the tables that it goes on from (see `erasures_of`).
+    """
 
     def __init__(
-        self, shard: int, schedule: Schedule, archive: Archive, telemetry: Telemetry, prune: Callable[[int], None]
+        self,
+        shard: int,
+        schedule: Schedule,
+        archive: Archive,
+        telemetry: Telemetry,
+        prune: Callable[[int], None],
+        *,
+        erasures: int = 0,
     ) -> None:
         self._shard = shard
         self._schedule = schedule
@@ -46,24 +62,32 @@ class Snapshots:
         self._telemetry = telemetry
         self._prune = prune
         self._rows = 0
-        self._wanted = 0
         self._pause_ms = 0.0
-        self._due_ms = self._next_ms()
+        headers = self._headers()
+        self._due_ms = (
+            headers[0].begun_ms + schedule.every_s * 1000 if headers else 0.0
+        )  # at once shows its place's use
+        self._wanted = KEPT - sum(header.erasures == erasures for header in headers) if erasures else 0
+        self._prune_below([header.position.changelog for header in headers])  # the last owner may not have come to it
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def _next_ms(self) -> float:
-        """When the next one is due: at once where there is none, which also shows early that the place is of use."""
+    def _headers(self) -> list[Header]:
+        """Of those that are kept, the newest first, as far as they can be read.
+
+        Where there is none one is due at once, which also shows early that the place is of use.
+        """
+        found = []
         try:
-            for kept in self._archive.kept()[:1]:
+            for kept in self._archive.kept()[:KEPT]:
                 with self._archive.load(kept) as (header, _):
-                    return header.begun_ms + self._schedule.every_s * 1000
+                    found.append(header)
         except Exception as error:  # whatever the place's driver raises
-            log.warning("shard %d: the newest snapshot can't be read: %s", self._shard, error)
-        return 0.0
+            log.warning("shard %d: a kept snapshot can't be read: %s", self._shard, error)
+        return found
 
     def anew(self) -> None:
-        """Somebody was erased: as many snapshots as are kept are taken at the next commits, so that none has them."""
+        """Somebody was erased: as many snapshots as are kept are due."""
         self._wanted = KEPT
 
     def committed(self, tables: Tables, position: Position, changed: int) -> None:
@@ -72,7 +96,8 @@ class Snapshots:
         if self._is_due(tables) and (self._thread is None or not self._thread.is_alive()):
             rows = view(tables)
             now_ms = int(time.time() * 1000)
-            header = Header(self._shard, position, self._archive.here, sum(tables.sizes().values()), now_ms)
+            size, erasures = sum(tables.sizes().values()), erasures_of(tables)
+            header = Header(self._shard, position, self._archive.here, size, now_ms, erasures)
             self._rows, self._due_ms = 0, now_ms + self._schedule.every_s * 1000
             wanted, self._wanted = bool(self._wanted), max(0, self._wanted - 1)
             name = f"snapshot-{self._shard}"
@@ -114,9 +139,7 @@ class Snapshots:
         sizes: list[int] = []
         kept = self._archive.save(header.position.changelog, self._pieces(write(header, rows), sizes))
         log.info("shard %d: snapshot %s of %d rows, %d bytes", self._shard, kept.path, header.rows, sum(sizes))
-        newest_two = self._archive.drop_old()
-        if self._schedule.prune and len(newest_two) == 2:
-            self._cut(newest_two[1].changelog)
+        self._prune_below([one.changelog for one in self._archive.drop_old()])
         return sum(sizes)
 
     def _pieces(self, made: Iterator[bytes], sizes: list[int]) -> Iterator[bytes]:
@@ -129,9 +152,12 @@ class Snapshots:
             yield piece
             began = time.perf_counter()
 
-    def _cut(self, offset: int) -> None:
+    def _prune_below(self, kept: Sequence[int]) -> None:
+        """Of the changelog what no kept snapshot needs: those reach to these offsets, the newest first."""
+        if not self._schedule.prune or len(kept) < KEPT:
+            return
         try:
-            self._prune(offset)
+            self._prune(kept[-1])
         except BrokerUnavailable as error:
             log.warning("shard %d: its changelog stays as it is: %s", self._shard, error)
 

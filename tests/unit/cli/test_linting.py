@@ -55,6 +55,13 @@ def test_a_fault_is_named_with_its_line_and_its_mend(old: str, new: str, sentenc
     assert [fault.line for fault in found if sentence in fault.sentence] == [line_with(text, new)]
 
 
+def test_a_patience_that_outlasts_the_expiry_is_a_fault_but_not_in_a_journey() -> None:
+    text = changed("    same: order_id\n", "    same: order_id\n    patience: 25h\n")
+    sentence = "when.absence.patience: it is longer than send.expires_after, so what it sends has expired"
+    assert only(text) == Fault(line_with(text, "patience"), sentence)
+    assert isinstance(lint(f"{text}\njourney: {{ steps: [{{ step: rest, wait: 1d }}] }}\n"), Compiled)
+
+
 def test_a_missing_field_is_named_with_the_line_of_what_it_belongs_to() -> None:
     text = changed("    within: 1h\n", "")
     assert only(text) == Fault(line_with(text, "absence:"), "when.absence.within is missing")

@@ -110,6 +110,15 @@ def test_a_millisecond_past_the_deadline_nothing_is_waited_for() -> None:
     assert found(UNPAID, event("order_submitted", order="o1"), progress=progress).state == "not_stored"
 
 
+def test_a_source_that_is_waited_for_no_longer_than_the_rule_has_patience() -> None:
+    patient = {"absence": {**UNPAID["absence"], "patience": "30m"}}
+    for over_ms, state in ((-1, "waiting"), (0, "not_stored")):
+        progress = {"events.raw.order/0": NOON + HOUR * 3 // 2 + over_ms, "events.raw.pos/0": NOON}
+        finding = found(patient, event("order_submitted", order="o1"), progress=progress)
+        assert finding.state == state
+        assert ("it waits for them until 2023-11-15 13:30:00" in lines(finding)) == (state == "waiting")
+
+
 def test_a_source_that_was_never_heard_of() -> None:
     progress = {"events.raw.order/0": NOON + 2 * HOUR, "events.raw.pos/0": 0}
     finding = found(UNPAID, event("order_submitted", order="o1"), progress=progress)

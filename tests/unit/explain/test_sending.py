@@ -57,6 +57,14 @@ def test_the_last_decision_is_the_verdict_and_all_are_told() -> None:
     ]
 
 
+def test_a_line_names_the_step_and_the_sources_that_it_was_decided_without() -> None:
+    one = decision("suppressed", "total_cap")._replace(step="gift/fallback-1", late_sources=("order", "pos"))
+    line = decided([one], [], case()).points[-1].text
+    assert line == (
+        "2023-11-15 12:00:00  gift/fallback-1: suppressed, total_cap, without order, pos, not read past its end"
+    )
+
+
 def test_what_was_sent_names_channel_and_masked_recipient() -> None:
     way = Sent("t1", "r", "sms", "phone +86139****5678", NOON)
     assert decided([decision("sent", "matched")], [way], case()).headline == (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from streams.compact.rows import Node
@@ -189,6 +191,51 @@ def test_a_pair_that_is_not_held_is_refused(word: str) -> None:
     told = till(2)
     assert getattr(told.persons, word)("t1", TILL, card(0), SAID) == "it is not held"
     assert told.persons.release("t1", TILL, None, SAID) == "it is not held"
+
+
+# Phones of which only a hash arrived
+
+SHOP = "policy: shop\nversion: 1\nhashed_phones: [{scope: tmall, algorithm: sha256, salt: s}]\n"
+HASHED = node("phone", sha256(b"s+8613912340001").hexdigest(), "tmall")
+
+
+def hashed_till(customers: int) -> Told:
+    told = Told(SHOP)
+    for number in range(customers):
+        told.see(HASHED, card(number))
+    return told
+
+
+def test_a_till_that_is_found_out_by_its_hash_is_found_out_when_its_number_is_seen() -> None:
+    told = hashed_till(9)
+    assert told.see(TILL, HASHED, card(20)).one_id == told.who(card(20)) != told.who(TILL)
+    assert told.see(TILL, card(21)).one_id == told.who(card(21))
+    held = [fact for fact in told.facts() if isinstance(fact, Held) and fact.b is None]
+    assert [fact.a for fact in held] == [HASHED, TILL]
+    assert len({fact.reason for fact in held}) == 1
+
+
+def test_what_an_operator_said_of_a_hash_holds_for_its_phone() -> None:
+    rejected, released, one_card = hashed_till(2), hashed_till(9), hashed_till(9)
+    assert rejected.persons.reject("t1", HASHED, None, SAID) == ""
+    assert released.persons.release("t1", HASHED, None, SAID) == ""
+    assert one_card.persons.release("t1", HASHED, card(3), SAID) == ""
+    for told in (rejected, released, one_card):
+        for number in range(9):
+            told.see(TILL, card(number))
+    assert rejected.persons.members(rejected.who(TILL)) == [TILL]
+    assert not released.tables.table("suspects")
+    assert one_card.persons.members(one_card.who(TILL)) == sorted((TILL, card(3), HASHED))
+
+
+def test_both_forms_are_released_by_either_and_a_link_held_before_by_its_own_ids() -> None:
+    for said in (HASHED, TILL):
+        told = hashed_till(9)
+        told.see(TILL)
+        assert told.persons.release("t1", HASHED, card(1), SAID) == ""
+        assert told.persons.release("t1", said, None, SAID) == ""
+        assert not told.tables.table("suspects")
+        assert told.who(TILL) == told.who(HASHED) == told.who(card(1)) == told.who(card(2))
 
 
 # Bridges

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.journal.clock import ALL, Clock
 from streams.journal.frame import Frame, Partition, Progress, RawRange, no_events, no_ids
 from streams.journal.tables import Tables
-from streams.rules.timers import NOW, Timers
+from streams.rules.timers import NOW, Timers, patient
 
 ORDER, POS = Partition("events.raw.order", 0), Partition("events.raw.pos", 0)
 OF_ORDER = "events.raw.order"
@@ -112,3 +112,19 @@ def test_a_timer_that_is_set_to_what_it_is_takes_no_room_again() -> None:
         timers.set("k", 10, 0, ALL)
     assert sum(map(len, timers._heaps.values())) == 1
     assert list(timers.due(at(11))) == ["k"]
+
+
+def test_a_patient_group_is_due_when_its_clock_has_passed_or_now_has_reached_it_and_its_patience() -> None:
+    for passed, order_ms, pos_ms in ((False, 100, 149), (True, 100, 150), (True, 101, 101)):
+        timers = Timers(Tables())
+        timers.set("k", 100, 0, patient(OF_ORDER, 50))
+        assert list(timers.due(at(order_ms, pos_ms))) == ["k"] * passed
+    assert patient(ALL, None) == ALL
+
+
+def test_waits_of_a_patient_group_are_among_those_of_its_sources() -> None:
+    timers = Timers(Tables())
+    timers.set("k", 100, 0, patient(OF_ORDER, 50))
+    timers.set("l", 100, 0, OF_ORDER)
+    timers.set("m", 100, 0, ALL)
+    assert sorted(timers.before(OF_ORDER, 101)) == [(100, "k"), (100, "l")]

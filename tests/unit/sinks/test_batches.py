@@ -70,6 +70,14 @@ def test_an_unknown_table_or_column_is_our_fault() -> None:
         Block((Resolved(0, 0, 0, {"deliveries": batch}),)).tables(1)
 
 
+def test_texts_that_an_older_engine_did_not_know_are_empty() -> None:
+    given = rows_of("decisions", {"tenant": "t", "verdict": "sent"}).drop_columns(["step", "late_sources"])
+    batch = Block((Resolved(0, 0, 0, {"decisions": given}),)).tables(1)["decisions"]
+    assert batch.select(["verdict", "step", "late_sources"]).to_pylist() == [
+        {"verdict": "sent", "step": "", "late_sources": ""}
+    ]
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_of_the_schemas_can_be_written(table: str) -> None:
     block = Block((Resolved(3, 8, 0, {table: rows_of(table, {"tenant": "t"})}),))

@@ -15,7 +15,7 @@ from streams.worker.clients import BrokerUnavailable
 from streams.worker.state import snapshots
 from streams.worker.state.archive import Archive, Kept
 from streams.worker.state.origin import Origin
-from streams.worker.state.snapshots import Snapshots
+from streams.worker.state.snapshots import Snapshots, erasures_of
 from streams.worker.state.store import Position
 from streams.worker.telemetry import Telemetry
 from tests.support.changelogs import Rows, by_key
@@ -28,11 +28,13 @@ OFTEN = Schedule(every_rows=1, every_s=1_000_000)
 class Shard:
     """A shard that commits; `settle` waits for the snapshot that is being taken."""
 
-    def __init__(self, archive: Archive, schedule: Schedule, prune: Callable[[int], None]) -> None:
-        self.tables = Tables()
+    def __init__(
+        self, archive: Archive, schedule: Schedule, prune: Callable[[int], None], tables: Tables | None = None
+    ) -> None:
+        self.tables = tables or Tables()
         self.telemetry = Telemetry("engine")
         self.archive = archive
-        self.snapshots = Snapshots(0, schedule, archive, self.telemetry, prune)
+        self.snapshots = Snapshots(0, schedule, archive, self.telemetry, prune, erasures=erasures_of(self.tables))
         self.at = 0
 
     def commit(self, *changes: Change) -> None:
@@ -66,8 +68,10 @@ def cuts() -> list[int]:
 
 
 @contextmanager
-def _shard(archive: Archive, schedule: Schedule, prune: Callable[[int], None]) -> Iterator[Shard]:
-    shard = Shard(archive, schedule, prune)
+def _shard(
+    archive: Archive, schedule: Schedule, prune: Callable[[int], None], tables: Tables | None = None
+) -> Iterator[Shard]:
+    shard = Shard(archive, schedule, prune, tables)
     try:
         yield shard
     finally:
@@ -129,6 +133,36 @@ def test_after_an_erasure_both_kept_snapshots_are_taken_anew(archive: Archive, c
             shard.settle()
         assert shard.kept() == [60, 50]
         assert cuts[-1] == 50
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_what_an_erasure_wants_is_done_by_the_next_owner(archive: Archive, cuts: list[int], taken: int) -> None:
+    """However many of its snapshots the owner that erased has taken before it ended, and before it pruned."""
+    with _shard(archive, OFTEN, cuts.append) as shard:
+        for number in range(2):
+            shard.commit(_row(number))
+            shard.settle()
+        erased, at = shard.tables, shard.at
+    erased.take([Change("erased", "hash", (1, 7))])
+    with _shard(archive, SELDOM, cuts.append, erased) as shard:
+        shard.at = at
+        for number in range(taken):
+            shard.commit(_row(number))
+            shard.settle()
+        at = shard.at
+    assert cuts == []
+    pruned = Schedule(url="file:///kept", every_rows=1_000_000, every_s=1_000_000, prune=True)
+    with _shard(archive, pruned, cuts.append, erased) as shard:
+        shard.at = at
+        for number in range(4):
+            shard.commit(_row(number))
+            shard.settle()
+        assert shard.kept() == [40, 30]
+        assert cuts[-1] == 30
+    with _shard(archive, pruned, cuts.append, erased) as shard:
+        shard.at = 50
+        shard.commit(_row(1))
+        assert shard.kept() == [40, 30]
 
 
 def test_a_snapshot_holds_the_rows_of_its_commit_and_none_of_a_later_one(archive: Archive, cuts: list[int]) -> None:
