@@ -49,6 +49,7 @@ class Tiered(MutableMapping[str, V]):
         self._shelf = shelf
         self._form = form
         self._room = 2 * most_at_hand
+        self._packing = False
         self._packed = 0
         self._len = 0
         self.get = self.at_hand.get  # type: ignore[assignment,method-assign]  # at a dict's speed till a row is packed
@@ -84,7 +85,7 @@ class Tiered(MutableMapping[str, V]):
         return row
 
     def __contains__(self, key: object) -> bool:
-        return key in self.at_hand or (isinstance(key, str) and self._is_stored(key))
+        return key in self.at_hand or (self._packing and isinstance(key, str) and self._is_stored(key))
 
     def _is_stored(self, key: str) -> bool:
         return (self._packed > 0 and self._shelf.span(self._keys.find(key)) is not None) or key in self._odd
@@ -104,8 +105,14 @@ class Tiered(MutableMapping[str, V]):
 
     def put(self, key: str, value: V) -> None:
         """Sets a row."""
-        self[key] = value
+        at_hand = self.at_hand
+        if key not in at_hand and not (self._packing and self._is_stored(key)):
+            self._len += 1
+        at_hand[key] = value
+        self._unpacked.add(key)
         self.changed[key] = None
+        if len(at_hand) > self._room:
+            self._make_room()
 
     def drop(self, key: str) -> None:
         """Removes a row, if it is there."""
@@ -114,13 +121,10 @@ class Tiered(MutableMapping[str, V]):
             self.changed[key] = None
 
     def __setitem__(self, key: str, value: V) -> None:
-        at_hand = self.at_hand
-        if key not in at_hand and not self._is_stored(key):
-            self._len += 1
-        at_hand[key] = value
-        self._unpacked.add(key)
-        if len(at_hand) > self._room:
-            self._make_room()
+        noticed = key in self.changed
+        self.put(key, value)
+        if not noticed:
+            self.changed.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
         stored = self._is_stored(key)
@@ -147,7 +151,9 @@ class Tiered(MutableMapping[str, V]):
     def _make_room(self) -> None:
         """Packs those that came first: of the keys at hand the older half."""
         at_hand, unpacked = self.at_hand, self._unpacked
-        self.__dict__.pop("get", None)
+        if not self._packing:
+            self._packing = True
+            del self.get
         for key in list(islice(at_hand, self._room // 2)):
             row = at_hand.pop(key)
             if key in unpacked:
