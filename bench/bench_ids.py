@@ -35,6 +35,8 @@ _OF_IDS = ("nodes", "links", "persons", "beside")
 _BETWEEN = "\x1e"
 _TIME = 1_000_000_000_000
 _SEQS_EACH = 100
+_ONE = 1
+"""Not the customer of number 0, whose ids of zeros are blocked."""
 _SEEN_TOGETHER = (
     *(("device_id",), ("uid", "phone"), ("uid", "device_id")),
     *(("unionid", "phone", "openid"), ("uid", "cookie")),
@@ -82,7 +84,7 @@ def _learned(people: int) -> tuple[Persons, int]:
     """Customers who became known event by event; the events."""
     tables = Tables()
     persons = Persons(tables, _SALT)
-    for number in range(people):
+    for number in range(1, people + 1):
         for event, nodes in enumerate(_becomes_known(number)):
             persons.resolve(nodes, Evidence(f"e{number:09d}-{event}", 1_700_000_000_000 + number))
         if not number % _COMMIT:
@@ -92,13 +94,13 @@ def _learned(people: int) -> tuple[Persons, int]:
 
 
 def _restored(people: int) -> tuple[Persons, int]:
-    """The same customers by their rows, which are those of the first with other ids; the rows."""
+    """The same customers by their rows, which are those of one with other ids; the rows."""
     first = Tables()
     persons = Persons(first, _SALT)
-    for event, nodes in enumerate(_becomes_known(0)):
-        persons.resolve(nodes, Evidence(f"e{0:09d}-{event}", 1_700_000_000_000))
+    for event, nodes in enumerate(_becomes_known(_ONE)):
+        persons.resolve(nodes, Evidence(f"e{_ONE:09d}-{event}", 1_700_000_000_000))
     rows, tables = [row for row in first.rows() if row.table in _OF_IDS], Tables()
-    for number in range(people):
+    for number in range(1, people + 1):
         other = _names(number)
         for table, key, value in rows:
             name = _BETWEEN.join(other[part] for part in key.split(_BETWEEN))
@@ -107,10 +109,10 @@ def _restored(people: int) -> tuple[Persons, int]:
 
 
 def _names(number: int) -> dict[str, str]:
-    """Of each id of the first customer and its hash, that of this one."""
-    found = {_node(kind, 0): _node(kind, number) for kind in _KINDS}
+    """Of each id of that customer and its hash, that of this one."""
+    found = {_node(kind, _ONE): _node(kind, number) for kind in _KINDS}
     found.update({hash_of(one, _SALT): hash_of(other, _SALT) for one, other in found.items()})
-    found.update({f"e{0:09d}-{at}": f"e{number:09d}-{at}" for at in range(len(_SEEN_TOGETHER))})
+    found.update({f"e{_ONE:09d}-{at}": f"e{number:09d}-{at}" for at in range(len(_SEEN_TOGETHER))})
     return found
 
 
@@ -137,7 +139,7 @@ def _node(kind: str, number: int) -> str:
 
 
 def _in_no_order(at: int, people: int) -> int:
-    return at * _STRIDE % people
+    return 1 + at * _STRIDE % people
 
 
 def _usual(at: int, people: int) -> int:
