@@ -18,7 +18,7 @@ from streams.compact.shelves import Shelf
 
 V = TypeVar("V")
 D = TypeVar("D")
-MOST_AT_HAND = 262_144
+MOST_AT_HAND = 131_072
 """At most twice as many are, of each table."""
 _PART = 1_000
 _CANNOT = (ValueError, TypeError, AttributeError, OverflowError, struct.error)
