@@ -16,8 +16,9 @@ from schemas.columns import FACTS, TABLES
 from schemas.frames import Resolved
 from schemas.masking import hidden, masked
 from schemas.records import Reason
+from streams.compact.rows import Node
 from streams.identity.changes import Erased, Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
-from streams.identity.nodes import Node, parts_of
+from streams.identity.nodes import parts_of
 from streams.journal.frame import Entry, Frame
 
 

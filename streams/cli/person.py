@@ -17,9 +17,9 @@ from schemas.records import Identity
 from sinks.sink import Answer
 from sinks.statements import literal
 from streams.cli.failure import Failure
+from streams.compact.rows import Link
 from streams.identity.explain import Chain, explain
 from streams.identity.nodes import SEPARATOR, hash_of
-from streams.identity.people import Link
 from streams.identity.policy import DEFAULT
 
 Ask = Callable[[str], Answer]

@@ -53,10 +53,7 @@ class Breaker:
         self.suspects = tables.table("suspects")
         self.released = tables.table("released")
         self._beside = tables.table("beside")
-        self._rests: dict[str, tuple[str, ...]] = {}
         self.fresh: list[str] = []
-        for key in sorted(self._beside, key=lambda key: self._beside[key][2]):
-            self._index(key)
 
     # Questions
 
@@ -159,16 +156,10 @@ class Breaker:
         known = self._beside.get(key)
         if known is None or known[2] > seq:
             self._beside.put(key, (*evidence, seq))
-        if known is None:
-            self._index(key)
-
-    def _index(self, key: str) -> None:
-        strongest = key.partition(_BETWEEN)[0]
-        self._rests[strongest] = (*self._rests.get(strongest, ()), key)
 
     def beside(self, node: str, without: Collection[str] = ()) -> Iterator[Pair]:
         """What events tell of their other ids, now that the strongest of them, `node`, is suspected or is left out."""
-        for key in sorted(self._rests.get(node, ()), key=lambda key: self._beside[key][2]):
+        for key in sorted(self._beside.of(node), key=lambda key: self._beside[key][2]):
             event_id, at, seq = self._beside[key]
             yield from self._told(key.split(_BETWEEN)[1:], Evidence(event_id, at), seq, without)
 
@@ -218,7 +209,7 @@ class Breaker:
         """The value is gone."""
         self.suspects.drop(node)
         self.released.drop(node)
-        for key in self._rests.pop(node, ()):
+        for key in self._beside.of(node):
             self._beside.drop(key)
 
     def tell(self, node: str) -> None:
@@ -237,9 +228,8 @@ class Breaker:
             self.released.drop(name)
         for key in [key for key in self._beside if not set(nodes).isdisjoint(key.split(_BETWEEN))]:
             event_id, at, seq = self._beside[key]
-            strongest, left = key.partition(_BETWEEN)[0], [one for one in key.split(_BETWEEN) if one not in nodes]
+            left = [one for one in key.split(_BETWEEN) if one not in nodes]
             self._beside.drop(key)
-            self._rests[strongest] = tuple(one for one in self._rests[strongest] if one != key)
             if len(left) > 2 and key not in theirs:
                 self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
 

@@ -113,7 +113,7 @@ class Cutting:
     def _with_claims(self, nodes: frozenset[str], policy: MergePolicy) -> frozenset[str]:
         """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""
         people = self._people
-        alone = [part for node in nodes for part in people.visits(node) if people.side(part) == [part]]
+        alone = [part for node in nodes for part in people.visits(node) if people.side(part) == (part,)]
         claims = {node: [self._refused(pair, policy) for pair in people.refusals(base_of(node))] for node in alone}
         return nodes.union(node for node in alone if all(self._of(claim, nodes, policy) for claim in claims[node]))
 

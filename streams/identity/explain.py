@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from streams.identity.people import Link
+from streams.compact.rows import Link
 
 _RANK_WEIGHT = 1e-6
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streams.identity.nodes import SEPARATOR, Node, kind_of, prefix_of
+from streams.compact.rows import Node
+from streams.identity.nodes import SEPARATOR, kind_of, prefix_of
 from streams.identity.policy import MergePolicy
 from streams.identity.spec import Limit
 

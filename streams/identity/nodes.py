@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from schemas.masking import keyed_hash
+from streams.compact.rows import Node
 
 SEPARATOR = "\x1f"
 _PARTS = 4
@@ -23,15 +24,6 @@ class Evidence(NamedTuple):
 
     event_id: str
     event_time_ms: int
-
-
-class Node(NamedTuple):
-    """What is known of a node: its person, its own hash, its place in order of first sight, the event time of that."""
-
-    one_id: str
-    node_id: str
-    seq: int
-    seen_ms: int
 
 
 NOBODY = Node("", "", 0, 0)

@@ -11,21 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from streams.compact.rows import Link, Node
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused
 from streams.identity.erased import Ledger
-from streams.identity.nodes import NOBODY, Evidence, Node, base_of, hash_of, is_contested, pair_of
+from streams.identity.nodes import NOBODY, Evidence, base_of, hash_of, is_contested, pair_of
 from streams.identity.settled import Settled
 from streams.journal.tables import Tables
-
-
-class Link(NamedTuple):
-    """A link to the stronger node `to`; `by_command`: by an operator's word, so no policy can refuse it."""
-
-    to: str
-    event_id: str
-    event_time_ms: int
-    seq: int
-    by_command: bool
 
 
 class Refusal(NamedTuple):
@@ -55,7 +46,8 @@ class People:
         self.erased = Ledger(tables, salt)
         self._salt = salt
         self._seq: int = self._meta.get("identity_seq", 0)
-        self._members: dict[str, list[str]] = {}
+        self._members = tables.ids.members()
+        self._ids = tables.ids
         self._refusals: dict[str, set[str]] = {}
         self._visits: dict[str, set[str]] = {}
         self.settled = Settled()
@@ -63,17 +55,13 @@ class People:
         self._restore()
 
     def _restore(self) -> None:
-        same: dict[str, str] = {node: node for node in self.nodes}
-        for node, (one_id, *row) in self.nodes.items():
-            self.nodes[node] = Node(same.setdefault(one_id, one_id), *row)
-            self._enlist(node, self.nodes[node][0])
-        for node, links in self.links.items():
-            self.links[node] = tuple(Link(same.get(to, to), *rest) for to, *rest in links)
+        for node, (one_id, *_) in self.nodes.each():
+            self._enlist(node, one_id)
         for pair in self.refused:
             self._index(pair)
 
     def _enlist(self, node: str, one_id: str) -> None:
-        self._members.setdefault(one_id, []).append(node)
+        self._members[one_id] = (*self._members.get(one_id, ()), node)
         base = base_of(node)
         if base != node:
             self._visits.setdefault(base, set()).add(node)
@@ -84,14 +72,14 @@ class People:
 
     # Questions
 
-    def members(self, one_id: str) -> list[str]:
+    def members(self, one_id: str) -> tuple[str, ...]:
         """The nodes of a person, in no order; none for an unknown one."""
-        return self._members.get(one_id, [])
+        return self._members.get(one_id, ())
 
-    def side(self, node: str) -> list[str]:
+    def side(self, node: str) -> tuple[str, ...]:
         """The nodes of the person that has this node, or would have if it is new."""
         known = self.nodes.get(node)
-        return [node] if known is None else self._members[known[0]]
+        return (node,) if known is None else self._members[known[0]]
 
     def everyone(self) -> dict[str, list[str]]:
         """All persons with their nodes."""
@@ -160,10 +148,11 @@ class People:
     def merge(self, a: str, b: str, evidence: Evidence) -> None:
         """The persons of two nodes become one: the one that was founded first keeps its name."""
         into, gone = sorted({self.nodes[a][0], self.nodes[b][0]}, key=self._age)
-        for node in sorted(self._members.pop(gone)):
+        joining = sorted(self._members.pop(gone))
+        self._members[into] = (*self._members[into], *joining)
+        for node in joining:
             _, node_id, seq, seen_ms = self.nodes[node]
             self.nodes.put(node, Node(into, node_id, seq, seen_ms))
-            self._members[into].append(node)
             self.facts.append(Moved(node, node_id, into, self.next_seq(), gone))
         for node in self._members[into]:
             if base_of(node) != node:
@@ -232,7 +221,7 @@ class People:
         for node in nodes:
             _, node_id, seq, seen_ms = self.nodes[node]
             self.nodes.put(node, Node(node_id, node_id, seq, seen_ms))
-            self._members[node_id] = [node]
+            self._members[node_id] = (node,)
             self._persons.put(node_id, seq)
             self.links.drop(node)
             self.current.drop(node)
@@ -258,3 +247,9 @@ class People:
         self.nodes.drop(node)
         self._visits.get(base_of(node), set()).discard(node)
         self.erased.add(node, time_ms)
+
+    def wipe(self, nodes: Iterable[str]) -> None:
+        """Nothing names these any more, unless they are nodes again."""
+        for node in nodes:
+            if node not in self.nodes:
+                self._ids.wipe(node)

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from schemas.records import BY_HASH
+from streams.compact.rows import Node
 from streams.identity.breaker import Breaker
 from streams.identity.changes import Erased, IdentityFact
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
-from streams.identity.nodes import NOBODY, Evidence, Node, base_of, kind_of, pair_of, parts_of, tenant_of
+from streams.identity.nodes import NOBODY, Evidence, base_of, kind_of, pair_of, parts_of, tenant_of
 from streams.identity.people import People
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.identity.quarantine import Quarantine
@@ -41,6 +42,7 @@ class Persons:
         self._quarantine = Quarantine(self._people, self._meetings, self._breaker, self._cutting)
         self._aliases = tables.table("aliases")
         self._nodes = self._people.nodes
+        self._at_hand = self._nodes.at_hand
         self._current = self._people.current
         self._settled = self._people.settled
         self.erased = self._people.erased
@@ -52,7 +54,7 @@ class Persons:
         """The node that one event belongs to, with its person, after its ids have met. NOBODY without a good id."""
         if len(nodes) == 1:
             node = nodes[0]
-            known: Node | None = self._nodes.get(node)
+            known: Node | None = self._at_hand.get(node) or self._nodes.get(node)
             if known is not None and node not in self._current and node not in self._aliases:
                 return known
         settled = self._settled.get(tuple(nodes))
@@ -184,6 +186,7 @@ class Persons:
         known = self._nodes.get(self._aliases.get(a, a))
         if known is not None:
             nodes = self._cutting.erase(known[0], self._policies.of(tenant), evidence)
+            self._people.wipe(node for node, _ in nodes)
             seq = self._people.next_seq()
             self.facts.append(Erased(tenant, known[0], kind_of(a), nodes, evidence, seq))
         return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_MOST = 200_000
+_MOST = 100_000
 
 
 class Settled(dict[tuple[str, ...], str]):

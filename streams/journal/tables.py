@@ -2,15 +2,20 @@
 
 In: `put` and `drop` from the core. Out: the changed rows, for the store and the changelog. Never: input or output.
 
-Reading a table is reading a dict, at a dict's speed. Keys are strings; values are what MessagePack can hold (a tuple
-comes back as a tuple), and are never changed in place: a snapshot may still have to write one down. Whatever is not in
-a table is derived, and is built again from the rows after a restore.
+Reading a table is reading a dict, at a dict's speed; tables that have a row for every id keep most of them packed (see
+`streams.compact`). Keys are strings; values are what MessagePack can hold (a tuple comes back as a tuple), and are
+never changed in place: a snapshot may still have to write one down. Whatever is not in a table is derived, and is built
+again from the rows after a restore.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple, TypeVar, overload
+
+from streams.compact.besides import Besides
+from streams.compact.rows import Ids
+from streams.compact.tiered import MOST_AT_HAND, Tiered
 
 V = TypeVar("V")
 
@@ -40,12 +45,24 @@ class Table(dict[str, V]):
         if self.pop(key, None) is not None:
             self.changed[key] = None
 
+    def fill(self, keys: Iterable[str], values: Iterable[V]) -> None:
+        """Sets rows that were kept elsewhere; they don't count as changed."""
+        self.update(zip(keys, values, strict=True))
+
+    def frozen(self) -> Iterator[tuple[list[str], list[V]]]:
+        """All rows as they are now, by reference."""
+        return iter([(list(self), list(self.values()))])
+
 
 class Tables:
-    """All state of one shard. `table(name)` answers the same table each time."""
+    """All state of one shard. `table(name)` answers the same table each time.
 
-    def __init__(self, rows: Iterable[Change] = ()) -> None:
-        self._tables: dict[str, Table[Any]] = {}
+    `most_at_hand`: at most twice as many rows of a table of ids are not packed.
+    """
+
+    def __init__(self, rows: Iterable[Change] = (), most_at_hand: int = MOST_AT_HAND) -> None:
+        self.ids = Ids(most_at_hand)
+        self._tables: dict[str, Table[Any] | Tiered[Any] | Besides] = {}
         self.take(rows)
 
     def take(self, rows: Iterable[Change]) -> None:
@@ -55,13 +72,28 @@ class Tables:
             if value is None:
                 table.pop(key, None)
             else:
-                table[key] = value
+                table.fill((key,), (value,))
 
-    def table(self, name: str) -> Table[Any]:
+    @overload
+    def table(self, name: Literal["nodes", "links", "persons"]) -> Tiered[Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def table(self, name: Literal["beside"]) -> Besides: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def table(self, name: str) -> Table[Any]: ...
+
+    def table(self, name: str) -> Table[Any] | Tiered[Any] | Besides:
         """The table of this name, empty at first."""
         if name not in self._tables:
-            self._tables[name] = Table()
+            packed = self.ids.table(name)
+            self._tables[name] = Table() if packed is None else Besides(packed) if name == "beside" else packed
         return self._tables[name]
+
+    def frozen(self) -> Iterator[tuple[str, list[str], list[Any]]]:
+        """Every row as it is now, in parts of one table each. Packed rows are copied as such at once."""
+        found = [(name, table.frozen()) for name, table in self._tables.items()]
+        return ((name, keys, values) for name, parts in found for keys, values in parts)
 
     def take_changes(self) -> list[Change]:
         """The rows that changed since the last call, each once with its newest value."""

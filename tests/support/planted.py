@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from streams.compact.rows import Node
 from streams.engage.match import Match
 from streams.engage.sending import Sending
-from streams.identity.nodes import Evidence, Node
+from streams.identity.nodes import Evidence
 from streams.identity.persons import Persons
 from streams.rules.book import Compiled
 

@@ -150,7 +150,7 @@ class Restore:
     def _filled(self, source: str, parts: Iterable[Part], of: int) -> Tables:
         tables, done = Tables(), 0
         for part in parts:
-            tables.table(part.table).update(zip(part.keys, part.values, strict=True))
+            tables.table(part.table).fill(part.keys, part.values)
             done += len(part.keys)
             self.told(source, done, of)
         return tables

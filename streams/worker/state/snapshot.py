@@ -47,10 +47,9 @@ class Header(NamedTuple):
     erasures: int = 0
 
 
-def view(tables: Tables) -> list[Part]:
-    """The tables as they are now, by reference: measured, 0.05 s for a million rows."""
-    found = [(name, tables.table(name)) for name in tables.sizes()]
-    return [Part(name, list(table), list(table.values())) for name, table in found]
+def view(tables: Tables) -> Iterator[Part]:
+    """The tables as they are now: rows by reference, packed ones copied as such."""
+    return (Part(*part) for part in tables.frozen())
 
 
 def write(header: Header, rows: Iterable[Part]) -> Iterator[bytes]:

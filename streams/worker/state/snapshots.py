@@ -96,7 +96,7 @@ class Snapshots:
         if self._is_due(tables) and (self._thread is None or not self._thread.is_alive()):
             rows = view(tables)
             now_ms = int(time.time() * 1000)
-            size, erasures = sum(len(part.keys) for part in rows), erasures_of(tables)
+            size, erasures = sum(tables.sizes().values()), erasures_of(tables)
             header = Header(self._shard, position, self._archive.here, size, now_ms, erasures)
             self._rows, self._due_ms = 0, now_ms + self._schedule.every_s * 1000
             wanted, self._wanted = bool(self._wanted), max(0, self._wanted - 1)

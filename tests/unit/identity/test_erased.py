@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from streams.compact.rows import Node
 from streams.identity.changes import Erased, Held, Linked, Moved, Refused
-from streams.identity.nodes import Evidence, Node
+from streams.identity.nodes import Evidence
 from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, compile_policy
 from streams.journal.tables import Tables

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from streams.compact.rows import Node
 from streams.identity.changes import Linked, Merged, Moved
-from streams.identity.nodes import NOBODY, Evidence, Node
+from streams.identity.nodes import NOBODY, Evidence
 from streams.identity.persons import Persons
 from streams.journal.tables import Tables
 

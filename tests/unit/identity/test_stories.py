@@ -6,8 +6,9 @@ from hashlib import sha256
 
 import pytest
 
+from streams.compact.rows import Node
 from streams.identity.changes import Refused, Unlinked
-from streams.identity.nodes import Evidence, Node
+from streams.identity.nodes import Evidence
 from streams.identity.persons import Persons
 from streams.identity.spec import InvalidPolicy
 from streams.journal.tables import Tables
