@@ -40,6 +40,10 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 """The largest record that any of our topics takes; a raw record of that size still fits a dead letter."""
 
 
+FRAME = "siyu-frame"
+"""Header of what an engine writes to public topics and for the sink: `shard:offset` of the frame that it came of."""
+
+
 class Topic(NamedTuple):
     """A topic to be: `config` in the broker's own terms."""
 

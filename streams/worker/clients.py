@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.confluent import ConfluentRegistry
 from schemas.registry import TOPICS, LocalRegistry, Registry
 from streams.settings import InvalidSettings, Kafka, Settings
-from streams.topics import MAX_RECORD_BYTES, RAW
+from streams.topics import FRAME, MAX_RECORD_BYTES, RAW
 
 MAX_MESSAGE_BYTES = 2 * MAX_RECORD_BYTES
 SESSION_TIMEOUT_MS = 6_000
@@ -174,16 +174,20 @@ class Record(NamedTuple):
     time_ms: int
     key: bytes | None
     value: bytes
+    frame: bytes = b""
+    """The header `FRAME`."""
 
 
-def read(settings: Settings, topic: str, starts: Mapping[int, int], quiet_s: float = 15.0) -> Iterator[Record]:
-    """All records from these offsets by partition to the end, partitions interleaved.
+def read(
+    settings: Settings, topic: str, starts: Mapping[int, int], quiet_s: float = 15.0, **more: Any
+) -> Iterator[Record]:
+    """All records from these offsets by partition to the end, partitions interleaved; `more`: see `consumer_config`.
 
     Raises:
         BrokerUnavailable: nothing came for `quiet_s`, or the broker refused.
     """
     ahead = set(starts)
-    with closing(_assigned(settings, topic, starts)) as consumer:
+    with closing(_assigned(settings, topic, starts, **more)) as consumer:
         heard = time.monotonic()
         while ahead:
             message = consumer.poll(_POLL_S)
@@ -208,8 +212,8 @@ def follow(settings: Settings, topic: str, starts: Mapping[int, int], within_s: 
                 yield _record(message)
 
 
-def _assigned(settings: Settings, topic: str, starts: Mapping[int, int]) -> Consumer:
-    config = consumer_config(settings.kafka, "siyu-log-reader", enable_partition_eof=True)
+def _assigned(settings: Settings, topic: str, starts: Mapping[int, int], **more: Any) -> Consumer:
+    config = consumer_config(settings.kafka, "siyu-log-reader", enable_partition_eof=True, **more)
     consumer = Consumer(config)
     consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in starts.items()])
     return consumer
@@ -230,7 +234,9 @@ def _is_end(message: Message) -> bool:
 def _record(message: Message) -> Record:
     key, value, offset = message.key(), message.value(), message.offset()
     at = -1 if offset is None else offset
-    return Record(_partition(message), at, message.timestamp()[1], _bytes(key), _bytes(value) or b"")
+    headers: Any = message.headers() or ()
+    frame = next((header for name, header in headers if name == FRAME), None)
+    return Record(_partition(message), at, message.timestamp()[1], _bytes(key), _bytes(value) or b"", frame or b"")
 
 
 def _partition(message: Message) -> int:

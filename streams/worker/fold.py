@@ -39,7 +39,7 @@ from streams.worker.state.snapshots import Snapshots, erasures_of
 from streams.worker.state.store import DamagedStore, Position, RocksStore, Store, StoreLocked, rows_of
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
-from streams.worker.unended import end_lost
+from streams.worker.unended import end_lost, take_back_lost
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,8 @@ class Fold:
         with without_collection():
             position = self._restore(archive)
         self._journal.assert_reaches(position.journal)
+        if self._settings.kafka.transactions:
+            take_back_lost(self._settings, self._shard, self._output, position.journal)
         if archive is not None:
             self._snapshots = self._snapshots_in(archive)
         log.info("shard %d folds from journal offset %d", self._shard, position.journal)

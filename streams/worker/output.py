@@ -18,11 +18,12 @@ from schemas.frames import encode_resolved
 from schemas.registry import Registry
 from streams.engine import Outputs
 from streams.settings import Kafka
-from streams.topics import CHANGELOG, RESOLVED
+from streams.topics import CHANGELOG, FRAME, RESOLVED
 from streams.worker.clients import producer_config
 from streams.worker.state.changelog import Commit, pack
 
 _TIMEOUT_S = 30.0
+Headers = list[tuple[str, str | bytes | None]]
 
 
 class NotDelivered(Exception):
@@ -78,14 +79,25 @@ class Output:
             self._producer.abort_transaction(_TIMEOUT_S)
 
     def _send(self, output: Outputs) -> None:
+        headers: Headers = [(FRAME, f"{self._shard}:{output.resolved.journal_offset}".encode())]
         for topic, key, subject, record in output.public:
-            self._produce(topic, encode(subject, record, self._registry.id_of(subject)), _key(key), -1, self._sent)
-        self._produce(RESOLVED, encode_resolved(output.resolved), None, self._shard, self._sent)
+            value = encode(subject, record, self._registry.id_of(subject))
+            self._produce(topic, value, _key(key), -1, self._sent, headers=headers)
+        self._produce(RESOLVED, encode_resolved(output.resolved), None, self._shard, self._sent, headers=headers)
 
-    def _produce(self, topic: str, value: bytes | None, key: bytes | None, partition: int, sent: Any) -> None:
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        sent: Any,
+        *,
+        headers: Headers | None = None,
+    ) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery=sent)
+                self._producer.produce(topic, value, key, partition, on_delivery=sent, headers=headers)
                 return
             except BufferError:
                 self._producer.poll(0.05)

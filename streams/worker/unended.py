@@ -1,7 +1,7 @@
 """Ends a transaction of ours whose end the broker lost: all of it is taken back, or kept where that was promised.
 
-In: a shard's output and changelog, right after the last owner was fenced. Out: a changelog that is committed to its
-end. Never: a transaction of a living producer; a guess without a word in the log.
+In: a shard's output and its topics, right after the last owner was fenced. Out: nothing of a last owner that is open
+and is folded again. Never: a transaction of a living producer; a guess without a word in the log.
 
 Fencing returns when the coordinator calls the last transaction complete, so then nothing in the changelog may be open.
 A broker that was killed between deciding a commit and writing its markers was seen to come back, call the transaction
@@ -12,8 +12,9 @@ folded again, until the next marker commits both.
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from confluent_kafka import IsolationLevel, TopicPartition
@@ -21,7 +22,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re
 
 from streams.settings import Settings
 from streams.topics import CHANGELOG, RAW, RESOLVED, all_topics
-from streams.worker.clients import admin
+from streams.worker.clients import admin, read
 from streams.worker.output import Output
 from streams.worker.state.changelog import Commit
 from streams.worker.state.store import Position
@@ -32,7 +33,7 @@ _ANSWER_WITHIN_S = 30.0
 _PATIENCE_S = 5.0
 _POLL_S = 0.2
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_READERS_ONLY = (RAW, "siyu.internal.", "deliveries", "identity.commands", "control")
+_READ_ONLY = (RAW, "siyu.internal.", "deliveries", "identity.commands", "control")
 
 
 class Unended(Exception):
@@ -42,51 +43,75 @@ class Unended(Exception):
 def end_lost(settings: Settings, shard: int, output: Output, store: Position) -> None:
     """Ends what is open in the shard's changelog; `store` is where the local store stands.
 
-    A store that stands behind the open records was told that they are committed, so they are. Else they are taken back
-    wherever they are, and their frames folded again.
+    A store that stands behind the open records was told that they are committed, so they are. Else they are taken back,
+    and their frames folded again.
 
     Raises:
         Unended: that did not end it; an operator must.
         KafkaException: the broker is away.
     """
     partition = TopicPartition(CHANGELOG, shard)
-    if (open_at := _open_at(settings, partition)) is None:
+    open_at = _pinned(settings, [partition]).get(partition)
+    if open_at is None:
         return
     if store.changelog > open_at:
         log.error("shard %d: the broker lost that a transaction was committed, from %d on; it is now", shard, open_at)
         output.keep(Commit(store.journal, []))
     else:
         log.error("shard %d: the broker lost the end of a transaction, from %d on; it is taken back", shard, open_at)
-        output.take_back(_written_to(settings, shard))
-    if _open_at(settings, partition) is not None:
+        output.take_back([(CHANGELOG, shard)])
+    if _pinned(settings, [partition]):
         raise Unended(
             f"{CHANGELOG}/{shard} has had an open transaction from offset {open_at} on since before this worker, of a "
             f"producer that the coordinator forgot; find it and abort it: kafka-transactions.sh find-hanging, abort"
         )
 
 
-def _open_at(settings: Settings, partition: TopicPartition) -> int | None:
-    """The first offset that is not committed and not taken back; None where there is none, soon."""
-    gives_up = time.monotonic() + _PATIENCE_S
-    while (stable := _end(settings, partition, IsolationLevel.READ_COMMITTED)) < _end(
-        settings, partition, IsolationLevel.READ_UNCOMMITTED
-    ):
-        if time.monotonic() > gives_up:
-            return stable
+def take_back_lost(settings: Settings, shard: int, output: Output, journal: int) -> None:
+    """Takes back what is open of this shard's frames from offset `journal` on: these are going to be folded.
+
+    What is open of earlier frames was committed, and counts with the next commit there. Raises KafkaException.
+    """
+    pinned = _pinned(settings, _written_to(settings, shard))
+    lost = [part for part, at in pinned.items() if max(_frames(settings, part, at, shard), default=-1) >= journal]
+    if lost:
+        named = ", ".join(f"{part.topic}/{part.partition}" for part in lost)
+        log.error("shard %d: the broker lost the end of a transaction on %s; it is taken back", shard, named)
+        output.take_back([(part.topic, part.partition) for part in lost])
+
+
+def _pinned(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The first offset that is open, where that has been the same one for a while."""
+    pinned, gives_up = _open(settings, partitions), time.monotonic() + _PATIENCE_S
+    while pinned and time.monotonic() < gives_up:
         time.sleep(_POLL_S)
-    return None
+        now = _open(settings, pinned)
+        pinned = {part: at for part, at in pinned.items() if now.get(part) == at}
+    return pinned
 
 
-def _end(settings: Settings, partition: TopicPartition, level: IsolationLevel) -> int:
-    client = admin(settings.kafka)  # its answers live as long as it does
-    asked = client.list_offsets({partition: _LATEST}, isolation_level=level, request_timeout=_ANSWER_WITHIN_S)
-    return int(asked[partition].result().offset)
+def _open(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where the first transaction is that is neither committed nor taken back, if there is one."""
+    client, asked = admin(settings.kafka), dict.fromkeys(partitions, _LATEST)  # answers live as long as the client
+    levels = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
+    stable, last = (
+        client.list_offsets(asked, isolation_level=level, request_timeout=_ANSWER_WITHIN_S) for level in levels
+    )
+    ends = {part: (int(stable[part].result().offset), int(last[part].result().offset)) for part in asked}
+    return {part: at for part, (at, end) in ends.items() if at < end}
 
 
-def _written_to(settings: Settings, shard: int) -> Iterable[tuple[str, int]]:
-    """Every partition in which a transaction of this shard may have left something."""
-    yield RESOLVED, shard
-    yield CHANGELOG, shard
+def _frames(settings: Settings, partition: TopicPartition, start: int, shard: int) -> Iterator[int]:
+    """The journal offsets of this shard whose records stand there, committed or not."""
+    named = re.compile(rf"{shard}:(\d+)".encode())
+    for record in read(settings, partition.topic, {partition.partition: start}, isolation_level="read_uncommitted"):
+        if found := named.fullmatch(record.frame):
+            yield int(found[1])
+
+
+def _written_to(settings: Settings, shard: int) -> Iterator[TopicPartition]:
+    """Every partition but the changelog's to which this shard may have written."""
+    yield TopicPartition(RESOLVED, shard)
     for topic in all_topics(settings):
-        if not topic.name.startswith(_READERS_ONLY):
-            yield from ((topic.name, number) for number in range(topic.partitions))
+        if not topic.name.startswith(_READ_ONLY):
+            yield from (TopicPartition(topic.name, number) for number in range(topic.partitions))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.topics import CHANGELOG, RESOLVED
+from streams.topics import CHANGELOG, CHANGES, FRAME, RESOLVED
 from streams.worker.servers import Server, apache_kafka
 from streams.worker.state.changelog import Commit, pack
 from streams.worker.state.store import Position, RocksStore
@@ -29,7 +29,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def leave_open(broker: Server, transactional_id: str, *records: tuple[str, bytes]) -> None:
+def leave_open(broker: Server, transactional_id: str, *records: tuple[str, bytes], frame: bytes = b"0:5") -> None:
     """Records of a transaction of which the coordinator knows nothing, as after the loss of its end."""
 
     async def send() -> None:
@@ -38,7 +38,7 @@ def leave_open(broker: Server, transactional_id: str, *records: tuple[str, bytes
         producer._txn_manager.partitions_to_add = set
         await producer.begin_transaction()
         for topic, value in records:
-            await producer.send_and_wait(topic, value, partition=0)
+            await producer.send_and_wait(topic, value, partition=0, headers=[(FRAME, frame)])
         await producer.stop()
 
     asyncio.run(send())
@@ -64,6 +64,27 @@ def test_what_nobody_was_told_to_be_committed_is_taken_back_and_folded_again(bro
         until(here.is_folded, "the next worker folds the rest")
         assert "the broker lost the end of a transaction" in worker.log.read_text()
         here.assert_once()
+
+
+def test_what_never_came_to_its_changelog_record_is_taken_back_too(broker: Server, tmp_path: Path) -> None:
+    with place(broker, tmp_path) as here:
+        folded(here, "engine", 5)
+        leave_open(broker, ID, (CHANGES, b""), (RESOLVED, here.resolved(0)[-1]))
+        worker = here.start("engine1")
+        here.write(0, 5)
+        until(here.is_folded, "the next worker folds the rest")
+        assert f"lost the end of a transaction on {RESOLVED}/0, {CHANGES}/0" in worker.log.read_text()
+        here.assert_once()
+
+
+def test_what_is_open_of_frames_that_are_folded_is_left_to_count(broker: Server, tmp_path: Path) -> None:
+    with place(broker, tmp_path) as here:
+        folded(here, "engine", 5)
+        leave_open(broker, ID, (CHANGES, b""), frame=b"0:4")
+        worker = here.start("engine1")
+        here.write(0, 5)
+        until(here.is_folded, "the next worker folds the rest")
+        assert "the broker lost" not in worker.log.read_text()
 
 
 def test_what_a_store_was_told_to_be_committed_is_committed(broker: Server, tmp_path: Path) -> None:
