@@ -126,7 +126,7 @@ class Aftermath:
         """By shard and table: rows that another host restores beside those of the undisturbed run."""
         found: dict[str, Difference] = {}
         for shard, engine in self._engines():
-            wanted, restored = _by_table(_kept(engine.tables.rows())), _by_table(self._restored(shard))
+            wanted, restored = _by_table(_kept(engine.tables.rows())), _by_table(_kept(self._restored(shard)))
             for table in wanted | restored:
                 found[f"{shard}, {table}"] = _difference(wanted[table], restored[table])
         return found

@@ -62,6 +62,7 @@ def _trigger(number: int) -> dict[str, Any]:
         "content": {"template": "unpaid", "coupon_fen": "1000"},
         "expires_time": 1_700_086_400_000,
         "arm": "treatment",
+        "late_sources": ["pos"] if number % 3 else [],
     }
 
 
