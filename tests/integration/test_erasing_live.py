@@ -77,10 +77,16 @@ def stored(settings: Settings, capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {row["event_id"] for row in rows}
 
 
+def is_done(settings: Settings, capsys: pytest.CaptureFixture[str]) -> bool:
+    """Whether the newest block is there as a whole: its tables come one after the other."""
+    (newest,) = siyu(settings, capsys, "query", "SELECT state FROM siyu.sink_blocks ORDER BY n DESC LIMIT 1", "--json")
+    return newest == {"state": "done"}
+
+
 def test_an_erased_person_is_nowhere_and_stays_away(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     now_ms = int(time.time() * 1000)
     publish(settings, capsys, "first", GONE[:2], GONE[1:], STAYS, at=now_ms - 10_000)
-    until(lambda: len(stored(settings, capsys)) == 3, "the events are stored")
+    until(lambda: len(stored(settings, capsys)) == 3 and is_done(settings, capsys), "the events are stored")
     before = siyu(settings, capsys, "identity", "show", GONE[2], "--json")[0]["one_id"]
     would = siyu(settings, capsys, "identity", "erase", GONE[2], "--dry-run", "--json")
     assert {one["table"]: one["rows"] for one in would}["events.node"] == 2
