@@ -79,7 +79,9 @@ def test_refusals_are_those_of_the_oracle_and_name_the_line_of_the_policy(policy
     for pair, reason in refused.items():
         assert reason in ("contested", "unlinked") or reason.startswith("crowd@1:")
         assert reason.removeprefix("crowd@1:").lstrip("0123456789").strip() == people.refused[pair]
-    assert {_pair(record) for record in told if record["kind"] == "held"} == people.held
+    held = {_pair(record) for record in told if record["kind"] == "held"}
+    linked = any(isinstance(line, Commanded) for line in log)  # an operator's link ends a hold that was told
+    assert people.held <= held if linked else people.held == held
     assert len(refused) == len(told)
 
 
