@@ -57,6 +57,11 @@ def raw_topics(settings: Settings) -> list[str]:
     return [*(RAW + source for source in settings.sources), *ENTRY_SUBJECTS]
 
 
+def public_topics(settings: Settings) -> list[str]:
+    """Topics that engines write for others, each with a partition for every shard."""
+    return [DEADLETTER, CHANGES, DECISIONS, REVOKED, *(TRIGGERS + name for name in settings.triggers)]
+
+
 def all_topics(settings: Settings) -> list[Topic]:
     """Every topic of the system, for these settings."""
     kafka = settings.kafka
@@ -66,8 +71,7 @@ def all_topics(settings: Settings) -> list[Topic]:
         stamped |= {"retention.ms": "-1"}  # simulated times are old: Kafka would delete records before they are read
     raw = [Topic(RAW + source, kafka.raw_partitions, big | stamped) for source in settings.sources]
     entries = [Topic(name, 1, big | stamped) for name in ENTRY_SUBJECTS]
-    sent = [TRIGGERS + name for name in settings.triggers]
-    public = [Topic(name, kafka.shards, dict(big)) for name in (DEADLETTER, CHANGES, DECISIONS, REVOKED, *sent)]
+    public = [Topic(name, kafka.shards, dict(big)) for name in public_topics(settings)]
     internal = [
         Topic(JOURNAL, kafka.shards, big | _kept(kafka.journal_days)),
         Topic(RESOLVED, kafka.shards, big | _kept(kafka.resolved_days)),

@@ -172,8 +172,9 @@ def _entry(kept: Sequence[Any], node: str) -> Entry:
 def _most(compiled: Compiled) -> int:
     """How many entries of a node count; a high count needs more of them."""
     kind = compiled.rule.when.kind
-    counts = isinstance(kind, kinds.Count) and not isinstance(kind, kinds.Total)
-    return max(MOST, 2 * kind.at_least) if counts and isinstance(kind, kinds.Count) else MOST
+    if isinstance(kind, kinds.Count) and not isinstance(kind, kinds.Total):
+        return max(MOST, 2 * kind.at_least)
+    return MOST
 
 
 def _last_and_later(entries: Sequence[Any], since_ms: int) -> list[Any]:

@@ -32,7 +32,7 @@ from streams.worker.output import Output
 from streams.worker.state.archive import Archive
 from streams.worker.state.changelog import Commit
 from streams.worker.state.log import Log
-from streams.worker.state.origin import UNKNOWN, origin_of
+from streams.worker.state.origin import UNKNOWN, Origin, origin_of
 from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore, without_collection
 from streams.worker.state.snapshots import Snapshots, erasures_of
@@ -91,9 +91,9 @@ class Fold:
         self._output = Output(self._shard, self._settings.kafka, self._registry)
         folder = self._settings.data / "state" / f"shard-{self._shard:04d}"
         self._store = _opened(folder, self._stopping)
-        if self._settings.kafka.transactions:
-            end_lost(self._settings, self._shard, self._output, _stands(self._store))
         self._here = origin_of(self._settings)
+        if self._settings.kafka.transactions:
+            end_lost(self._settings, self._shard, self._output, _stands(self._store, self._here))
         archive = self._archive()
         with without_collection():
             position = self._restore(archive)
@@ -271,10 +271,11 @@ def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) ->
             telemetry.observe("siyu_event_to_decision_seconds", latency_ms / 1000)
 
 
-def _stands(store: Store) -> Position:
+def _stands(store: Store, here: Origin) -> Position:
+    """Where the store stands in these topics; nowhere, if it is of others or damaged, which restoring will say."""
     try:
-        return store.position()
-    except DamagedStore:  # restoring says so
+        return store.position() if store.origin() == here else Position()
+    except DamagedStore:
         return Position()
 
 

@@ -65,10 +65,6 @@ class Output:
             self._flush()
             return self._changelog_end
 
-    def keep(self, commit: Commit) -> None:
-        """Commits what is open in the changelog; in the other partitions the next commit there does."""
-        self.commit((), commit)
-
     def take_back(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Writes the mark of a transaction that does not count to these partitions, behind whatever is open there."""
         with self._lock:

@@ -21,7 +21,7 @@ from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
 from streams.settings import Settings
-from streams.topics import CHANGELOG, RAW, RESOLVED, all_topics
+from streams.topics import CHANGELOG, RESOLVED, public_topics
 from streams.worker.clients import admin, read
 from streams.worker.output import Output
 from streams.worker.state.changelog import Commit
@@ -33,7 +33,6 @@ _ANSWER_WITHIN_S = 30.0
 _PATIENCE_S = 5.0
 _POLL_S = 0.2
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_READ_ONLY = (RAW, "siyu.internal.", "deliveries", "identity.commands", "control")
 
 
 class Unended(Exception):
@@ -51,16 +50,16 @@ def end_lost(settings: Settings, shard: int, output: Output, store: Position) ->
         KafkaException: the broker is away.
     """
     partition = TopicPartition(CHANGELOG, shard)
-    open_at = _pinned(settings, [partition]).get(partition)
+    open_at = _undecided(settings, [partition]).get(partition)
     if open_at is None:
         return
     if store.changelog > open_at:
         log.error("shard %d: the broker lost that a transaction was committed, from %d on; it is now", shard, open_at)
-        output.keep(Commit(store.journal, []))
+        output.commit((), Commit(store.journal, []))
     else:
         log.error("shard %d: the broker lost the end of a transaction, from %d on; it is taken back", shard, open_at)
         output.take_back([(CHANGELOG, shard)])
-    if _pinned(settings, [partition]):
+    if _undecided(settings, [partition]):
         raise Unended(
             f"{CHANGELOG}/{shard} has had an open transaction from offset {open_at} on since before this worker, of a "
             f"producer that the coordinator forgot; find it and abort it: kafka-transactions.sh find-hanging, abort"
@@ -72,33 +71,36 @@ def take_back_lost(settings: Settings, shard: int, output: Output, journal: int)
 
     What is open of earlier frames was committed, and counts with the next commit there. Raises KafkaException.
     """
-    pinned = _pinned(settings, _written_to(settings, shard))
-    lost = [part for part, at in pinned.items() if max(_frames(settings, part, at, shard), default=-1) >= journal]
+    undecided = _undecided(settings, _written_to(settings, shard))
+    lost = [part for part, at in undecided.items() if max(_frames(settings, part, at, shard), default=-1) >= journal]
     if lost:
         named = ", ".join(f"{part.topic}/{part.partition}" for part in lost)
         log.error("shard %d: the broker lost the end of a transaction on %s; it is taken back", shard, named)
         output.take_back([(part.topic, part.partition) for part in lost])
 
 
-def _pinned(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The first offset that is open, where that has been the same one for a while."""
-    pinned, gives_up = _open(settings, partitions), time.monotonic() + _PATIENCE_S
-    while pinned and time.monotonic() < gives_up:
+def _undecided(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where something that stands there now is still open after a while: from which offset on.
+
+    Transactions of living producers end meanwhile, or are found to hold nothing of ours.
+    """
+    asked, gives_up = list(partitions), time.monotonic() + _PATIENCE_S
+    ends = _ends(settings, asked, IsolationLevel.READ_UNCOMMITTED)
+    while True:
+        stable = _ends(settings, asked, IsolationLevel.READ_COMMITTED)
+        found = {part: at for part, at in stable.items() if at < ends[part]}
+        if not found or time.monotonic() > gives_up:
+            return found
+        asked = list(found)
         time.sleep(_POLL_S)
-        now = _open(settings, pinned)
-        pinned = {part: at for part, at in pinned.items() if now.get(part) == at}
-    return pinned
 
 
-def _open(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """Where the first transaction is that is neither committed nor taken back, if there is one."""
-    client, asked = admin(settings.kafka), dict.fromkeys(partitions, _LATEST)  # answers live as long as the client
-    levels = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
-    stable, last = (
-        client.list_offsets(asked, isolation_level=level, request_timeout=_ANSWER_WITHIN_S) for level in levels
+def _ends(settings: Settings, partitions: Iterable[TopicPartition], level: IsolationLevel) -> dict[TopicPartition, int]:
+    client = admin(settings.kafka)  # its answers live as long as it does
+    asked = client.list_offsets(
+        dict.fromkeys(partitions, _LATEST), isolation_level=level, request_timeout=_ANSWER_WITHIN_S
     )
-    ends = {part: (int(stable[part].result().offset), int(last[part].result().offset)) for part in asked}
-    return {part: at for part, (at, end) in ends.items() if at < end}
+    return {part: int(told.result().offset) for part, told in asked.items()}
 
 
 def _frames(settings: Settings, partition: TopicPartition, start: int, shard: int) -> Iterator[int]:
@@ -112,6 +114,5 @@ def _frames(settings: Settings, partition: TopicPartition, start: int, shard: in
 def _written_to(settings: Settings, shard: int) -> Iterator[TopicPartition]:
     """Every partition but the changelog's to which this shard may have written."""
     yield TopicPartition(RESOLVED, shard)
-    for topic in all_topics(settings):
-        if not topic.name.startswith(_READ_ONLY):
-            yield from (TopicPartition(topic.name, number) for number in range(topic.partitions))
+    for topic in public_topics(settings):
+        yield from (TopicPartition(topic, number) for number in range(settings.kafka.shards))

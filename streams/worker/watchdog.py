@@ -82,6 +82,7 @@ class Watchdog:
         """Looks once, and ends the process where something has not moved for too long."""
         if self._limit_s and (lost := self._watched.lost()):
             self._give_up(f"it is out of its group for good: {lost}")
+            return
         now_s = self._clock()
         # A process that was paused itself has not been stuck meanwhile.
         passed_s, self._looked_s = min(now_s - self._looked_s, 2 * self._every_s), now_s

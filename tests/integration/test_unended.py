@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer, TopicPartition
 
 from streams.topics import CHANGELOG, CHANGES, FRAME, RESOLVED
+from streams.worker import unended
+from streams.worker.clients import producer_config
+from streams.worker.output import Output
 from streams.worker.servers import Server, apache_kafka
 from streams.worker.state.changelog import Commit, pack
 from streams.worker.state.store import Position, RocksStore
-from tests.integration.life import Place, place
+from streams.worker.unended import take_back_lost
+from tests.integration.life import REGISTRY, Place, place
 from tests.integration.patience import until
 
 pytestmark = pytest.mark.servers
@@ -54,27 +61,48 @@ def folded(here: Place, name: str, frames: int) -> None:
     assert worker.process.wait(60) == 0
 
 
-def test_what_nobody_was_told_to_be_committed_is_taken_back_and_folded_again(broker: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "behind another's"])
+@pytest.mark.parametrize("also", [CHANGELOG, CHANGES], ids=["with its changelog record", "before that"])
+def test_what_nobody_was_told_to_be_committed_is_taken_back_and_folded_again(
+    broker: Server, tmp_path: Path, also: str, others: bool
+) -> None:
     with place(broker, tmp_path) as here:
         folded(here, "engine", 5)
-        again = here.resolved(0)[-1]
-        leave_open(broker, ID, (RESOLVED, again), (CHANGELOG, pack(Commit(6, []))[0]))
+        if others:
+            leave_open(broker, "somebody", (CHANGES, b""), frame=b"1:7")
+        value = pack(Commit(6, []))[0] if also == CHANGELOG else b""
+        leave_open(broker, ID, (RESOLVED, here.resolved(0)[-1]), (also, value))
         worker = here.start("engine1")
         here.write(0, 5)
         until(here.is_folded, "the next worker folds the rest")
-        assert "the broker lost the end of a transaction" in worker.log.read_text()
+        said = worker.log.read_text()
+        assert f"lost the end of a transaction on {RESOLVED}/0" in said
+        assert (f"{CHANGES}/0" in said) == (also == CHANGES)
         here.assert_once()
 
 
-def test_what_never_came_to_its_changelog_record_is_taken_back_too(broker: Server, tmp_path: Path) -> None:
+def test_what_stands_behind_a_transaction_that_ends_meanwhile_is_found(
+    broker: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with place(broker, tmp_path) as here:
         folded(here, "engine", 5)
-        leave_open(broker, ID, (CHANGES, b""), (RESOLVED, here.resolved(0)[-1]))
-        worker = here.start("engine1")
-        here.write(0, 5)
-        until(here.is_folded, "the next worker folds the rest")
-        assert f"lost the end of a transaction on {RESOLVED}/0, {CHANGES}/0" in worker.log.read_text()
-        here.assert_once()
+        other = Producer(producer_config(here.settings.kafka, "other"))
+        other.init_transactions(30)
+        other.begin_transaction()
+        other.produce(CHANGES, b"", partition=0)
+        other.flush(30)
+        leave_open(broker, ID, (CHANGES, b""))
+        looks, ends = count(1), unended._ends
+
+        def looked(*asked: Any) -> Any:
+            found = ends(*asked)
+            if next(looks) == 2:
+                other.abort_transaction(30)
+            return found
+
+        monkeypatch.setattr(unended, "_ends", looked)
+        take_back_lost(here.settings, 0, Output(0, here.settings.kafka, REGISTRY), 5)
+        assert unended._undecided(here.settings, [TopicPartition(CHANGES, 0)]) == {}
 
 
 def test_what_is_open_of_frames_that_are_folded_is_left_to_count(broker: Server, tmp_path: Path) -> None:

@@ -64,9 +64,7 @@ class Snapshots:
         self._rows = 0
         self._pause_ms = 0.0
         headers = self._headers()
-        self._due_ms = (
-            headers[0].begun_ms + schedule.every_s * 1000 if headers else 0.0
-        )  # at once shows its place's use
+        self._due_ms = headers[0].begun_ms + schedule.every_s * 1000 if headers else 0.0
         self._wanted = KEPT - sum(header.erasures == erasures for header in headers) if erasures else 0
         self._prune_below([header.position.changelog for header in headers])  # the last owner may not have come to it
         self._stopping = threading.Event()
