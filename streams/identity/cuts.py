@@ -23,7 +23,8 @@ class Cuts:
     def __init__(self, tables: Tables) -> None:
         self._rows = tables.table("cuts")
         self._of: dict[str, set[str]] = {}
-        for pair in self._rows:
+        for pair, (event_id, time_ms, *group) in list(self._rows.items()):
+            self._rows[pair] = (event_id, time_ms, *(group or (pair,)))  # rows of before groups were one each
             self._index(pair)
 
     def __contains__(self, pair: str) -> bool:
