@@ -1,7 +1,7 @@
 """The whole pipeline on this machine: broker, ingest, engine, sink and database, and its floor in the same run.
 
-In: seeded traffic, in the raw topics before the clock starts. Out: events/s, CPU µs/event of each process, memory, and
-how much of the machine its host took away meanwhile.
+In: seeded traffic, in the raw topics before the clock starts; engine and sink are ready by then. Out: events/s, CPU
+µs/event of each process, memory, and how much of the machine its host took away meanwhile.
 The floor is confluent-kafka reading the same topics and doing nothing else. Never: the cost of making the traffic.
 
     python -m bench.bench_pipeline [--people 4000] [--broker tansu|kafka]
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -83,10 +84,10 @@ def _floor(settings: Settings, played: Played, broker: str) -> None:
 
 def _pipeline(settings: Settings, broker: Server, played: Played, named: str) -> None:
     logs = settings.data / "logs"
-    with (
-        stack.workers(settings, ("engine", "sink"), logs) as behind,
-        stack.workers(settings, ("ingest",), logs) as first,
-    ):
+    with ExitStack() as ending:
+        behind = ending.enter_context(stack.workers(settings, ("engine", "sink"), logs))
+        _await_ready(behind)
+        first = ending.enter_context(stack.workers(settings, ("ingest",), logs))
         running = [*first, *behind]
         pids = {worker.role: worker.process.pid for worker in running} | {"broker": broker.process.pid}
         before, began = _at_start(first[0], pids)
@@ -108,6 +109,17 @@ def _pipeline(settings: Settings, broker: Server, played: Played, named: str) ->
         cpu_us_by_process=shown,
         resident_mib=memory,
     )
+
+
+def _await_ready(workers: list[Worker]) -> None:
+    """A start takes seconds, whatever comes afterwards; `bench_recovery` measures it."""
+    gives_up = time.monotonic() + _GIVES_UP_S
+    while any(worker.page("/ready")[0] != HTTPStatus.OK for worker in workers):
+        for worker in workers:
+            worker.check()
+        if time.monotonic() > gives_up:
+            raise TimeoutError("the workers did not get ready")
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _at_start(ingest: Worker, pids: dict[str, int]) -> tuple[dict[str, float], float]:

@@ -99,11 +99,8 @@ def is_newest(shard: int, n: int) -> Guard:
 
 
 def _stands(sink: Sink, entry: Entry) -> bool:
-    """Whether it is the newest and nobody has given another one its number."""
-    last = newest(sink, entry.shard)
-    if last is None or (last.n, last.owner) != (entry.n, entry.owner):
-        return False
-    return sink.count(TABLE, {"shard": entry.shard, "n": entry.n}) == 1
+    """Whether it bears its number alone: one that was overtaken, or that came late, has no row or a rival."""
+    return sink.tally(TABLE, "owner", {"shard": entry.shard, "n": entry.n}) == {entry.owner: 1}
 
 
 def newest(sink: Sink, shard: int) -> Entry | None:

@@ -112,8 +112,12 @@ def _is(value: object) -> str:
 
 def guarded(database: Database, guard: Guard) -> str:
     """A guard as a condition: one value, which the server computes before it takes a row."""
-    newest = f"SELECT max({guard.by}) FROM {database.name}.{guard.table} WHERE {condition(guard.where)}"
-    return f"({newest}) = {literal(guard.value)}"
+    return f"({greatest(database, guard)}) = {literal(guard.value)}"
+
+
+def greatest(database: Database, guard: Guard) -> str:
+    """What a guard looks at, as a query."""
+    return f"SELECT max({guard.by}) FROM {database.name}.{guard.table} WHERE {condition(guard.where)}"
 
 
 def count(database: Database, table: str, where: Where) -> int:
