@@ -187,18 +187,43 @@ def _multiplied(rows: list[Change], wanted: int) -> Iterator[Change]:
 
 
 def _renamed(row: Change, names: dict[int, int], drawn: random.Random) -> Change | None:
+    """The row of others; None where it is of no person."""
     table, key, value = row
     if table == "dedup":
         return Change(table, f"{key[:-4]}{drawn.randrange(10_000):04d}", drawn.randbytes(len(value)))
-    if table == "nodes":
-        return Change(table, _other(key, names), (*(text.translate(names) for text in value[:2]), value[2]))
-    if table == "persons":
-        return Change(table, key.translate(names), value)
-    if table == "links":
-        return Change(table, "\x1e".join(_other(node, names) for node in key.split("\x1e")), _seen(value, names))
-    if table == "instances":
-        return Change(table, _other(key, names), (_seen(value[0], names), _seen(value[1], names), *value[2:]))
-    return Change(table, _other(key, names), value) if table == "timers" else None
+    if table not in _VALUES:
+        return None
+    return Change(table, "\x1e".join(_other(node, names) for node in key.split("\x1e")), _VALUES[table](value, names))
+
+
+def _as_it_is(value: Any, _names: dict[int, int]) -> Any:
+    return value
+
+
+def _node(value: Any, names: dict[int, int]) -> Any:
+    return (*(text.translate(names) for text in value[:2]), *value[2:])
+
+
+def _links(value: Any, names: dict[int, int]) -> Any:
+    return tuple((_other(to, names), event_id.translate(names), *rest) for to, event_id, *rest in value)
+
+
+def _beside(value: Any, names: dict[int, int]) -> Any:
+    return (value[0].translate(names), *value[1:])
+
+
+def _instance(value: Any, names: dict[int, int]) -> Any:
+    return (_seen(value[0], names), _seen(value[1], names), *value[2:])
+
+
+_VALUES: dict[str, Callable[[Any, dict[int, int]], Any]] = {
+    "nodes": _node,
+    "persons": _as_it_is,
+    "links": _links,
+    "beside": _beside,
+    "instances": _instance,
+    "timers": _as_it_is,
+}
 
 
 def _other(text: str, names: dict[int, int]) -> str:

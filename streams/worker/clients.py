@@ -87,7 +87,7 @@ def consumer_config(kafka: Kafka, group: str, **more: Any) -> Configuration:
         "isolation.level": "read_committed",
         "session.timeout.ms": SESSION_TIMEOUT_MS,
         "heartbeat.interval.ms": HEARTBEAT_MS,
-        "fetch.wait.max.ms": 20,
+        "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 50,
         "fetch.max.bytes": 2 * MAX_MESSAGE_BYTES,
         "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
