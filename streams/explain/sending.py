@@ -62,6 +62,7 @@ _SAID = {
     Why.NO_CONSENT: "the person gave no consent to any of its channels",
     Why.COOL_DOWN: "the rule sent to this person too lately",
     Why.QUIET_HOURS: "it is quiet where the person lives",
+    Why.BEST_HOUR: "the person answers more at a later hour",
     Why.TOTAL_CAP: "the caps over all channels were used up",
     Why.UNREACHABLE: "no id of the person fits any of its channels",
     Why.OUTSIDE_REPLY_WINDOW: "an id fits, but the reply window of its channel was closed",
@@ -72,6 +73,7 @@ _SAID = {
     Why.ENDED_AFTER_SEND: "the person did it after the sending",
     Why.CAP_EXCEEDED_BY_MERGE: "two persons became one, and got more together than a cap allows",
     Why.MATCHED: "all conditions held",
+    Why.BEST_CHANNEL: "all conditions held, and the person answers most over this channel",
 }
 
 
