@@ -17,6 +17,7 @@ from streams.cli.failure import Failure
 from streams.cli.query import answer_of
 from streams.delivery.policy import DeliveryPolicy
 from streams.explain.case import Happening
+from streams.explain.journey import Moved
 from streams.explain.sending import Decided, KnownId, Sent
 from streams.identity.policy import DEFAULT
 from streams.rules import kinds
@@ -128,16 +129,18 @@ class Stored:
         rows = self._ask(sql, rule=rule, **_named(values))
         return [_decided(row) for row in rows]
 
-    def run(self, rule: str, nodes: Sequence[str]) -> tuple[str, str, int] | None:
-        """Of the newest run of this journey that one of these nodes entered: step, by what it got there, since when."""
+    def moves(self, rule: str, nodes: Sequence[str]) -> list[Moved]:
+        """The moves of all runs of this journey that one of these nodes was in, the oldest first."""
         if not nodes:
-            return None
+            return []
         sql = f"""
-            SELECT step, why, since_ms FROM siyu.journey_now
-            WHERE tenant = %(tenant)s AND rule = %(rule)s AND node IN {_listed(nodes)}
-            ORDER BY entered_ms DESC LIMIT 1"""
-        rows = self._ask(sql, rule=rule, **_named(nodes))
-        return (rows[0]["step"], rows[0]["why"], rows[0]["since_ms"]) if rows else None
+            SELECT run, rule_version, entered_ms, step, why, since_ms FROM siyu.journey_moves
+            WHERE tenant = %(tenant)s AND rule = %(rule)s AND run IN (
+                SELECT run FROM siyu.journey_moves
+                WHERE tenant = %(tenant)s AND rule = %(rule)s AND node IN {_listed(nodes)})
+            ORDER BY seq DESC LIMIT {_MOST}"""
+        names = ("run", "rule_version", "entered_ms", "step", "why", "since_ms")
+        return [Moved(*(row[name] for name in names)) for row in reversed(self._ask(sql, rule=rule, **_named(nodes)))]
 
     def sends(self, nodes: Sequence[str]) -> list[Sent]:
         """All that these nodes were sent, of any rule."""

@@ -91,6 +91,8 @@ def decided(history: Sequence[Decided], sends: Sequence[Sent], case: Case) -> Fi
         headline = f"over {sent.channel} to {sent.recipient} at {case.at(sent.time_ms)}"
     else:
         headline = f"at {case.at(last.decided_ms)}: {reason(last.reason)}"
+    if last.step:
+        headline = f"step {last.step}, {headline}"
     points = [Point(None, f"due {case.at(last.due_ms)}")]
     points += [Point(None, _line(one, case)) for one in history]
     return Finding(cast("State", last.verdict), headline, points)
