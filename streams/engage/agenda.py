@@ -20,7 +20,6 @@ from streams.engage.journeys import Journeys
 from streams.engage.match import SEPARATOR
 from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
-from streams.engage.runs import key_of
 from streams.engage.sending import ANSWERS, REMEMBER_MS, Sending
 from streams.engage.waits import Waits
 from streams.identity.changes import Erased, IdentityFact, Moved
@@ -156,7 +155,7 @@ class Engage:
             self._sending.forget(match)
         self._absences.forget(firing.key)
         self._dates.forget(firing.key)
-        self._journeys.give_up(firing.key if match is None else key_of(match))
+        self._journeys.give_up(firing.key, match)
         self.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
         self._tally.add(self._clock.now)
 

@@ -193,15 +193,17 @@ class Sending:
 
     def leave(self, key: str) -> None:
         """The journey that sent this was left: what fails goes out over no other channel, also where it waits to."""
+        self.bar(key)
         match = self.get(key)
         compiled = None if match is None else self._book.rule(match.tenant, match.rule)
-        if match is None or compiled is None:
-            return
-        left = replace(match, left=True)
-        if match.waits:
-            self.suppress(left, compiled, Why.EXITED)
-        else:
-            self._rows.put(key, left.row)
+        if match is not None and compiled is not None and match.waits:
+            self.suppress(match, compiled, Why.EXITED)
+
+    def bar(self, key: str) -> None:
+        """Nothing more of this is to be sent; where it waits to, that is said when its time has come."""
+        match = self.get(key)
+        if match is not None:
+            self._rows.put(key, replace(match, left=True).row)
 
     def _about(self, match: Match, compiled: Compiled, more: tuple[str, ...] = ()) -> About:
         one_id, node_id = self._profiles.person(match.nodes)

@@ -18,7 +18,7 @@ END = "end"
 KINDS = ("wait", "wait_until", "wait_for", "branch", "split", "emit", "tag", "exit")
 """What a step may do: exactly one of these."""
 
-REASONS = ("finished", "exited", "merged", "step_gone")
+REASONS = ("finished", "exited", "merged", "step_gone", "given_up")
 """Why somebody leaves, where no step `exit` says it in its own word."""
 
 
