@@ -23,6 +23,7 @@ from streams.cli.stored import Stored
 from streams.cli.tables import print_json, shown
 from streams.delivery.channels import Route
 from streams.delivery.policy import DeliveryPolicy
+from streams.explain.answers import answers, asks
 from streams.explain.case import Case, Finding, Point
 from streams.explain.journey import Moved, entered, of_match, steps
 from streams.explain.matching import never_matched
@@ -154,6 +155,7 @@ class _Inquiry:
         counted = before(known.sends, known.history, at_ms)
         return {
             "events": _events(known.history, case),
+            "answers": answers(names, known.sends, at_ms, case) if asks(self._compiled) else [],
             f"caps, as of {case.at(at_ms)}": caps(policy, names, counted, at_ms, case),
             "ways to the person": list(ways(routes, list(known.ids), policy, at_ms, case)),
             "sources": list(_sources(self._compiled, case)),

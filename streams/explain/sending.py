@@ -33,7 +33,10 @@ class Decided(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A stored send to the person, of any rule; `recipient` is masked. `failed`: it counts nowhere any more."""
+    """A stored send to the person, of any rule; `recipient` is masked. `failed`: it counts nowhere any more.
+
+    `answered`: there was a first answer to it; `opened_ms`: when, if that was to open or click it, else 0.
+    """
 
     trigger_id: str
     rule: str
@@ -41,6 +44,8 @@ class Sent(NamedTuple):
     recipient: str
     time_ms: int
     failed: bool = False
+    answered: bool = False
+    opened_ms: int = 0
 
 
 class KnownId(NamedTuple):

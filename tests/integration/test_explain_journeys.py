@@ -33,6 +33,7 @@ when: { event: { of: register } }
 send:
   topic: triggers.coupon
   expires_after: 1d
+  choose: best
   channels: [{ channel: miniprogram_message, to: openid }, { channel: sms, to: phone }]
 journey:
   steps:
@@ -133,6 +134,8 @@ def test_runs_of_two_who_became_one_are_told_with_version_steps_and_why_they_wer
         "2023-11-15 12:30:00  rest, sent",
         "stands at step rest since 2023-11-15 12:30:00",
     ]
+    none = ["miniprogram_message: 0 of 0 answered", "sms: 0 of 0 answered", "opened or clicked: none"]
+    assert [point["text"] for point in first["answers"]] == none
     assert asked("phone:13916042758", "--json") == first
     left = "SELECT run, why FROM siyu.journey_now WHERE step = ''"
     ((other, why),) = answer_of(left, embedded).rows
