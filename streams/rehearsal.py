@@ -7,10 +7,11 @@ Never: a broker, a wall clock; a delivery policy: examples are about the rule.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from schemas.codec import encode
-from schemas.records import BehaviourEvent, Identity
+from schemas.records import BehaviourEvent, Delivery, Identity
 from schemas.registry import LocalRegistry
 from streams.backtest import Shards, journal_of, opening, settling
 from streams.engine import EngineConfig, Outputs
@@ -22,9 +23,10 @@ from streams.journal.frame import Partition
 from streams.rules.book import Known
 from streams.rules.examples import FIRST_DAY_MS, Example, Expected, Given
 from streams.rules.spec import Rule, parse_rule
-from streams.topics import RAW
+from streams.topics import DELIVERIES, RAW
 
 TENANT = "example"
+_RECEIPTS = Partition(DELIVERIES, 0)
 
 
 class Rehearsed(NamedTuple):
@@ -67,12 +69,13 @@ def _decisions(text: str, rule: Rule, example: Example, known: Known) -> Iterato
     members = [Partition(RAW + source, 0) for source in known.sources]
     intake = Intake(registry, frozenset((TENANT,)), Limits(), 1)
     begin = opening({rule.rule: text}, members, registry, FIRST_DAY_MS)
-    events = list(_records(rule, example, members, registry.id_of("behaviour_event")))
     times = [FIRST_DAY_MS] * len(begin) + [given.at for given in example.given]
     outputs: list[Outputs] = []
-    for time_ms, batch in zip(times, journal_of([*begin, *events], members, intake, 1), strict=True):
+    records = chain(begin, _records(rule, example, members, registry, outputs))
+    batches = journal_of(records, [*members, _RECEIPTS], intake, 1)
+    for time_ms in times:
         _let_pass(shards, members, time_ms, outputs)
-        outputs.append(shards.step(0, len(outputs), batch.frames[0]))
+        outputs.append(shards.step(0, len(outputs), next(batches).frames[0]))
     _let_pass(shards, members, example.until, outputs)
     triggers: dict[str, dict[str, Any]] = {}
     for public in (one for output in outputs for one in output.public):
@@ -98,21 +101,44 @@ def _told(decision: dict[str, Any], trigger: dict[str, Any] | None) -> dict[str,
     return told
 
 
-def _records(rule: Rule, example: Example, members: list[Partition], schema_id: int) -> Iterator[RawRecord]:
-    offsets = dict.fromkeys(members, 0)
+def _records(
+    rule: Rule, example: Example, members: list[Partition], registry: LocalRegistry, outputs: list[Outputs]
+) -> Iterator[RawRecord]:
+    """What is given, each made when it is asked for: a receipt is on what had been sent by then."""
+    offsets = dict.fromkeys([*members, _RECEIPTS], 0)
     for number, given in enumerate(example.given):
-        part = Partition(RAW + given.touchpoint, 0)
-        part = part if part in offsets else members[0]
-        value = encode("behaviour_event", _event(rule, number, given), schema_id)
-        yield RawRecord(*part, offsets[part], given.at, None, value)
+        if given.receipt is not None:
+            part, subject, record = _RECEIPTS, "delivery", _receipt(number, given, outputs)
+        else:
+            part = Partition(RAW + given.touchpoint, 0)
+            part, subject, record = (
+                part if part in offsets else members[0],
+                "behaviour_event",
+                _event(rule, number, given),
+            )
+        yield RawRecord(*part, offsets[part], given.at, None, encode(subject, record, registry.id_of(subject)))
         offsets[part] += 1
+
+
+def _receipt(number: int, given: Given, outputs: list[Outputs]) -> Delivery:
+    triggers = [one.record for output in outputs for one in output.public if one.subject == "trigger"]
+    sent = triggers[-1] if triggers else {"trigger_id": "none", "channel": ""}
+    return Delivery(
+        delivery_id=f"receipt-{number + 1}",
+        tenant=TENANT,
+        trigger_id=sent["trigger_id"],
+        status=str(given.receipt),
+        channel=sent["channel"],
+        time=given.at if given.time is None else given.time,
+        detail="",
+    )
 
 
 def _event(rule: Rule, number: int, given: Given) -> BehaviourEvent:
     return BehaviourEvent(
         event_id=f"event-{number + 1}",
         tenant=TENANT,
-        event_type=given.event,
+        event_type=str(given.event),
         event_time=given.at if given.time is None else given.time,
         touchpoint=given.touchpoint,
         scene=given.scene,

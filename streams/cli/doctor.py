@@ -20,6 +20,7 @@ from streams.cli.arguments import add_json
 from streams.cli.failure import Failure
 from streams.cli.query import answer_of
 from streams.cli.tables import print_json
+from streams.cli.waiting import waits
 from streams.settings import Settings
 from streams.topics import JOURNAL, RESOLVED, all_topics
 from streams.worker import preflight
@@ -65,6 +66,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _configuration(settings)
     yield from _database(settings)
     yield from _log(settings)
+    with suppress(BrokerUnavailable):
+        yield from waits(settings)
 
 
 def _print(finding: Finding, as_json: bool) -> None:

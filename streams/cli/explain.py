@@ -23,8 +23,10 @@ from streams.cli.stored import Stored
 from streams.cli.tables import print_json, shown
 from streams.delivery.channels import Route
 from streams.delivery.policy import DeliveryPolicy
+from streams.explain.answers import answers, asks
 from streams.explain.case import Case, Finding, Point
-from streams.explain.matching import entered, never_matched
+from streams.explain.journey import Moved, entered, of_match, steps
+from streams.explain.matching import never_matched
 from streams.explain.sending import Decided, KnownId, Sent, before, caps, decided, ways
 from streams.rules.book import Compiled
 from streams.settings import Settings
@@ -37,7 +39,7 @@ _MARKS = {True: ("+", "green"), False: ("-", "red"), None: (" ", "")}
 _COLOURS = {"sent": "green", "converted": "green", "waiting": "yellow", "deferred": "yellow"}
 
 
-_ABOUT = ("rule", "version", "tenant", "one_id", "order", "trigger_id")
+_ABOUT = ("rule", "version", "tenant", "one_id", "order", "trigger_id", "step", "run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Explained:
     trigger_id: str
     finding: Finding
     sections: dict[str, Sequence[Point]] = field(default_factory=dict)
+    step: str = ""
+    run: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,17 +127,21 @@ class _Inquiry:
         policy = self._law.policies.of(self._tenant)
         case = self._case(nodes, policy)
         sends = self.stored.sends(nodes)
-        finding = decided(history, sends, case) if history else self._undecided(nodes, case)
-        version = history[-1].rule_version if history else rule.version
+        path = of_match(self.stored.moves(rule.rule, nodes), history) if self._compiled.course is not None else []
+        finding = decided(history, sends, case) if history else self._undecided(path, case)
+        version = history[-1].rule_version if history else path[-1].version if path else rule.version
         order = self._order or (history[-1].business_key if history else "")
         at_ms = history[-1].decided_ms if history else case.now_ms
-        sections = self._sections(_Known(ids.values(), sends, history), policy, case, at_ms)
-        trigger_id = history[-1].trigger_id if history else ""
-        return Explained(rule.rule, version, self._tenant, one_id, order, trigger_id, finding, sections)
+        sections = {"journey": steps(path, case)}
+        sections |= self._sections(_Known(ids.values(), sends, history), policy, case, at_ms)
+        trigger_id, step = (
+            (history[-1].trigger_id, history[-1].step) if history else ("", path[-1].step if path else "")
+        )
+        about = (rule.rule, version, self._tenant, one_id, order, trigger_id, finding, sections)
+        return Explained(*about, step, path[-1].run if path else "")
 
-    def _undecided(self, nodes: Sequence[str], case: Case) -> Finding:
-        run = None if self._compiled.course is None else self.stored.run(self._compiled.rule.rule, nodes)
-        return never_matched(self._compiled, case) if run is None else entered(*run, case)
+    def _undecided(self, path: Sequence[Moved], case: Case) -> Finding:
+        return entered(path, case) if path else never_matched(self._compiled, case)
 
     def _case(self, nodes: Sequence[str], policy: DeliveryPolicy) -> Case:
         happened = self.stored.happened(self._compiled, policy, nodes, self._order)
@@ -147,6 +155,7 @@ class _Inquiry:
         counted = before(known.sends, known.history, at_ms)
         return {
             "events": _events(known.history, case),
+            "answers": answers(names, known.sends, at_ms, case) if asks(self._compiled) else [],
             f"caps, as of {case.at(at_ms)}": caps(policy, names, counted, at_ms, case),
             "ways to the person": list(ways(routes, list(known.ids), policy, at_ms, case)),
             "sources": list(_sources(self._compiled, case)),

@@ -75,16 +75,25 @@ def progress(settings: Settings, tenant: str, members: Iterable[str], group: str
     Raises BrokerUnavailable.
     """
     shard = shard_of(tenant, settings.kafka.shards)
-    start = max(first_of(settings, JOURNAL)[shard], journal_ends(settings)[shard] - _FRAMES_BACK)
-    reached: dict[str, int] = {}
-    for record in read(settings, JOURNAL, {shard: start}):
+    found = reached(settings, shard, first_of(settings, JOURNAL)[shard], journal_ends(settings)[shard])
+    wanted = [member for member in members if in_group(member, group)]
+    return max(found.values(), default=0), {member: found.get(member, 0) for member in wanted}
+
+
+def reached(settings: Settings, shard: int, first: int, end: int) -> dict[str, int]:
+    """How far each source is read, by the last frames of a shard's journal that has these offsets.
+
+    Raises BrokerUnavailable.
+    """
+    found: dict[str, int] = {}
+    for record in read(settings, JOURNAL, {shard: max(first, end - _FRAMES_BACK)}):
         for member, time_ms in _reached(decode_frame(record.value)):
-            reached[member] = max(reached.get(member, 0), time_ms)
-    wanted = [member for member in members if _in(member, group)]
-    return max(reached.values(), default=0), {member: reached.get(member, 0) for member in wanted}
+            found[member] = max(found.get(member, 0), time_ms)
+    return found
 
 
-def _in(member: str, group: str) -> bool:
+def in_group(member: str, group: str) -> bool:
+    """Whether this source, `topic/partition`, is of the group of sources."""
     topic = member.rpartition("/")[0]
     return topic.startswith(EVENT_TOPICS) if group == ALL else topic in group.split(",")
 

@@ -16,7 +16,9 @@ from sinks.statements import render
 from streams.cli.failure import Failure
 from streams.cli.query import answer_of
 from streams.delivery.policy import DeliveryPolicy
+from streams.engage.sending import ANSWERS
 from streams.explain.case import Happening
+from streams.explain.journey import Moved
 from streams.explain.sending import Decided, KnownId, Sent
 from streams.identity.policy import DEFAULT
 from streams.rules import kinds
@@ -128,16 +130,18 @@ class Stored:
         rows = self._ask(sql, rule=rule, **_named(values))
         return [_decided(row) for row in rows]
 
-    def run(self, rule: str, nodes: Sequence[str]) -> tuple[str, str, int] | None:
-        """Of the newest run of this journey that one of these nodes entered: step, by what it got there, since when."""
+    def moves(self, rule: str, nodes: Sequence[str]) -> list[Moved]:
+        """The moves of all runs of this journey that one of these nodes was in, the oldest first."""
         if not nodes:
-            return None
+            return []
         sql = f"""
-            SELECT step, why, since_ms FROM siyu.journey_now
-            WHERE tenant = %(tenant)s AND rule = %(rule)s AND node IN {_listed(nodes)}
-            ORDER BY entered_ms DESC LIMIT 1"""
-        rows = self._ask(sql, rule=rule, **_named(nodes))
-        return (rows[0]["step"], rows[0]["why"], rows[0]["since_ms"]) if rows else None
+            SELECT run, rule_version, entered_ms, step, why, since_ms FROM siyu.journey_moves
+            WHERE tenant = %(tenant)s AND rule = %(rule)s AND run IN (
+                SELECT run FROM siyu.journey_moves
+                WHERE tenant = %(tenant)s AND rule = %(rule)s AND node IN {_listed(nodes)})
+            ORDER BY seq DESC LIMIT {_MOST}"""
+        names = ("run", "rule_version", "entered_ms", "step", "why", "since_ms")
+        return [Moved(*(row[name] for name in names)) for row in reversed(self._ask(sql, rule=rule, **_named(nodes)))]
 
     def sends(self, nodes: Sequence[str]) -> list[Sent]:
         """All that these nodes were sent, of any rule."""
@@ -147,16 +151,20 @@ class Stored:
             SELECT trigger_id, rule, channel, recipient_kind, recipient_value, fired_time_ms FROM siyu.triggers
             WHERE tenant = %(tenant)s AND node IN {_listed(nodes)} ORDER BY fired_time_ms"""
         rows = self._ask(sql, **_named(nodes))
-        failed = self._failed([row["trigger_id"] for row in rows])
-        return [_sent(row, failed) for row in rows]
+        told = self._reports([row["trigger_id"] for row in rows])
+        return [_sent(row, told.get(row["trigger_id"], {})) for row in rows]
 
-    def _failed(self, trigger_ids: Sequence[str]) -> set[str]:
+    def _reports(self, trigger_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        """By trigger: the statuses that were reported, in that order, each with its first time."""
         if not trigger_ids:
-            return set()
+            return {}
         sql = f"""
-            SELECT trigger_id FROM siyu.deliveries
-            WHERE tenant = %(tenant)s AND status = 'failed' AND trigger_id IN {_listed(trigger_ids)}"""
-        return {row["trigger_id"] for row in self._ask(sql, **_named(trigger_ids))}
+            SELECT trigger_id, status, event_time_ms FROM siyu.deliveries
+            WHERE tenant = %(tenant)s AND trigger_id IN {_listed(trigger_ids)} ORDER BY journal_offset"""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._ask(sql, **_named(trigger_ids)):
+            found.setdefault(row["trigger_id"], {}).setdefault(row["status"], row["event_time_ms"])
+        return found
 
 
 def _decided(row: Mapping[str, Any]) -> Decided:
@@ -166,10 +174,12 @@ def _decided(row: Mapping[str, Any]) -> Decided:
     return Decided(**named, **times, cause=tuple(row["cause"].split(",")), late_sources=late)
 
 
-def _sent(row: Mapping[str, Any], failed: set[str]) -> Sent:
+def _sent(row: Mapping[str, Any], reports: Mapping[str, int]) -> Sent:
     recipient = f"{row['recipient_kind']} {row['recipient_value']}"
-    trigger_id = row["trigger_id"]
-    return Sent(trigger_id, row["rule"], row["channel"], recipient, row["fired_time_ms"], trigger_id in failed)
+    answer = next((status for status in reports if status in ANSWERS), None)
+    opened_ms = reports[answer] if answer is not None and answer != "redeemed" else 0
+    about = (row["trigger_id"], row["rule"], row["channel"], recipient, row["fired_time_ms"])
+    return Sent(*about, "failed" in reports, answer is not None, opened_ms)
 
 
 def _heard(compiled: Compiled) -> list[str]:

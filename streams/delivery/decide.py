@@ -3,16 +3,19 @@
 In: what is on offer, the person as delivery knows them, the tenant's policy, delivery's now. Out: one verdict.
 Never: matching; state; a look at another offer.
 
-The order is settled: holdout, expiry, exit, re-entry, consent, cool-down, quiet hours, caps over all, the channel.
+The order is settled: holdout, expiry, exit, re-entry, consent, cool-down, quiet hours, caps over all, the channel, the
+person's best hour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from streams.delivery.best import Tally, best_instant, liking
 from streams.delivery.caps import bound
 from streams.delivery.channels import Address, Route, choose
 from streams.delivery.holdout import in_share
@@ -32,7 +35,7 @@ class Got(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """The person now. `opened`: when each interaction (`type` or `type@touchpoint`) last happened; `consents`: what
-    they said of channels, by channel."""
+    they said of channels, by channel; `answers`: how they answered over a channel; `hours`: in each hour of the day."""
 
     one_id: str
     zone: ZoneInfo
@@ -40,13 +43,16 @@ class Recipient:
     got: Sequence[Got]
     consents: Mapping[str, bool]
     opened: Callable[[str], int | None]
+    answers: Callable[[str], Tally]
+    hours: Callable[[], Sequence[Fraction]]
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a match wants to send, until when (that instant included), and what the rule says about it.
 
-    `exited`: the person did, since the match began, what ends it; `matched_before`: an earlier match bars this one.
+    `exited`: the person did, since the match began, what ends it; `matched_before`: an earlier match bars this one;
+    `best_until_ms`: how long it may wait for the person's best hour, 0 for not at all.
     """
 
     rule: str
@@ -57,6 +63,8 @@ class Offer:
     matched_before: bool = False
     cool_down_ms: int = 0
     cheapest: bool = False
+    best: bool = False
+    best_until_ms: int = 0
     disturbs: bool = True
     control_percent: float = 0
 
@@ -67,13 +75,15 @@ class Send:
 
     route: Route
     address: Address
+    reason: Why = Why.MATCHED
 
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Don't send yet: decide anew at this time."""
+    """Don't send yet, for this reason: decide anew at this time."""
 
     until_ms: int
+    reason: Why = Why.QUIET_HOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,10 @@ def decide(offer: Offer, person: Recipient, policy: DeliveryPolicy, now_ms: int,
         return Defer(until_ms)
     if bound(policy.counted, [got.time_ms for got in person.got], now_ms, person.zone):
         return Suppress(Why.TOTAL_CAP)
-    return _over_a_channel(offer, allowed, person, policy, now_ms)
+    sent = _over_a_channel(offer, allowed, person, policy, now_ms)
+    if offer.best_until_ms <= now_ms or isinstance(sent, Suppress):
+        return sent
+    return _at_the_best_hour(offer, sent, person, policy, now_ms)
 
 
 def held_out(one_id: str, rule: str, policy: DeliveryPolicy, control_percent: float) -> Why | None:
@@ -126,7 +139,7 @@ def _consents(person: Recipient, policy: DeliveryPolicy, channel: str) -> bool:
 
 def _over_a_channel(
     offer: Offer, allowed: list[Route], person: Recipient, policy: DeliveryPolicy, now_ms: int
-) -> Verdict:
+) -> Send | Suppress:
     def is_open(channel: str) -> bool:
         return in_reply_window(policy, channel, person.opened, now_ms)
 
@@ -134,10 +147,29 @@ def _over_a_channel(
         sent_ms = [got.time_ms for got in person.got if got.channel == channel]
         return bound(policy.channel(channel).counted, sent_ms, now_ms, person.zone)
 
+    def first(routes: Sequence[Route]) -> tuple[Route, Address] | Why:
+        return choose(routes, person.addresses, offer.at_hand, is_open, is_full)
+
     if offer.cheapest:
         allowed = sorted(allowed, key=lambda route: policy.channel(route.channel).cost_fen)
-    found = choose(allowed, person.addresses, offer.at_hand, is_open, is_full)
-    return Suppress(found) if isinstance(found, Why) else Send(*found)
+    found = first(allowed)
+    if isinstance(found, Why) or not offer.best:
+        return Suppress(found) if isinstance(found, Why) else Send(*found)
+    best = first(sorted(allowed, key=lambda route: -liking(person.answers(route.channel))))
+    assert not isinstance(best, Why)
+    return Send(*best) if best == found else Send(*best, Why.BEST_CHANNEL)
+
+
+def _at_the_best_hour(offer: Offer, sent: Send, person: Recipient, policy: DeliveryPolicy, now_ms: int) -> Send | Defer:
+    """What can be sent now waits for a better hour in which it can be sent over that channel still."""
+    quiet = policy.quiet_hours.hours if policy.quiet_hours and offer.disturbs else None
+
+    def will_do(time_ms: int) -> bool:
+        is_quiet = quiet is not None and quiet.at(time_ms, person.zone)
+        return not is_quiet and in_reply_window(policy, sent.route.channel, person.opened, time_ms)
+
+    until_ms = best_instant(now_ms, min(offer.best_until_ms, offer.expires_ms), person.zone, person.hours(), will_do)
+    return Defer(until_ms, Why.BEST_HOUR) if until_ms > now_ms else sent
 
 
 def in_reply_window(policy: DeliveryPolicy, channel: str, last: Callable[[str], int | None], now_ms: int) -> bool:

@@ -12,6 +12,7 @@ class Why(StrEnum):
     """Why it was sent, deferred, suppressed, revoked, converted or noted."""
 
     MATCHED = "matched"
+    BEST_CHANNEL = "best_channel"
     HOLDOUT = "holdout"
     CONTROL = "control"
     EXPIRED = "expired"
@@ -22,6 +23,7 @@ class Why(StrEnum):
     NO_CONSENT = "no_consent"
     COOL_DOWN = "cool_down"
     QUIET_HOURS = "quiet_hours"
+    BEST_HOUR = "best_hour"
     TOTAL_CAP = "total_cap"
     UNREACHABLE = "unreachable"
     OUTSIDE_REPLY_WINDOW = "outside_reply_window"

@@ -12,6 +12,7 @@ from typing import Any
 from streams.engage.absences import Absences
 from streams.engage.dates import Dates
 from streams.engage.erasing import Erasing
+from streams.engage.exceeding import Exceeding
 from streams.engage.hearing import Ears, Hearing, note
 from streams.engage.histories import Histories
 from streams.engage.joins import joins
@@ -19,8 +20,7 @@ from streams.engage.journeys import Journeys
 from streams.engage.match import SEPARATOR
 from streams.engage.profile import Profiles
 from streams.engage.records import Public, Records
-from streams.engage.runs import key_of
-from streams.engage.sending import REMEMBER_MS, Sending
+from streams.engage.sending import ANSWERS, REMEMBER_MS, Sending
 from streams.engage.waits import Waits
 from streams.identity.changes import Erased, IdentityFact, Moved
 from streams.identity.nodes import tenant_of
@@ -35,8 +35,6 @@ from streams.rules.timers import Timers
 
 __all__ = ["REMEMBER_MS", "Engage", "Public"]
 
-_ANSWERS = ("opened", "clicked", "redeemed")
-
 
 class Engage:
     """All that waits or was sent in one shard, and what came out since the last `take`."""
@@ -48,6 +46,7 @@ class Engage:
         self._book = book
         self._profiles = Profiles(tables, persons)
         self._sending = Sending(tables, book, clock, timers=self.timers, profiles=self._profiles, records=self._records)
+        self._exceeding = Exceeding(book, clock, profiles=self._profiles, sending=self._sending, records=self._records)
         self._absences = Absences(tables, clock, self.timers, self._sending)
         self._histories = Histories(tables, clock, self.timers, self._profiles, self._sending)
         self._waits = Waits(tables, self.timers, self._profiles, self._sending, self._histories)
@@ -156,7 +155,7 @@ class Engage:
             self._sending.forget(match)
         self._absences.forget(firing.key)
         self._dates.forget(firing.key)
-        self._journeys.give_up(firing.key if match is None else key_of(match))
+        self._journeys.give_up(firing.key, match)
         self.public.append(Public("events.deadletter", tenant, "dead_letter", letter))
         self._tally.add(self._clock.now)
 
@@ -191,7 +190,7 @@ class Engage:
     def on_receipt(self, record: Mapping[str, Any]) -> None:
         """Takes what a sender reports of a trigger: what failed falls back, what was answered counts as a doing."""
         node = self._sending.receipt(record)
-        if node is None or record["status"] not in _ANSWERS:
+        if node is None or record["status"] not in ANSWERS:
             return
         hearing = self._ears.of(record["tenant"], record["status"])
         if hearing is not None:
@@ -213,7 +212,7 @@ class Engage:
             if isinstance(fact, Erased):
                 self._erasing.erase(frozenset(node for node, _ in fact.nodes), fact.evidence.event_time_ms)
         for join in joins(facts, lambda node: profiles.person((node,))[0], profiles.members):
-            self._sending.merged(join.one_id, join.parts, join.cause)
+            self._exceeding.merged(join.one_id, join.parts, join.cause)
             tenant = tenant_of(join.parts[0][0])
             self._waits.merged(filter(_on_person, self._book.of(tenant)), join.one_id)
             self._histories.merged(self._ears.histories(tenant), join.one_id)

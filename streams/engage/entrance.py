@@ -30,7 +30,7 @@ class Entrance:
 
     def bars(self, match: Match, compiled: Compiled, theirs: Sequence[Run]) -> Why | None:
         """Why this match begins nothing; `theirs` are the runs of its person."""
-        offer = self._sending.offer(match, compiled)
+        offer = self._sending.offers.of(match, compiled)
         chain = (
             (Why.UNREACHABLE, not match.nodes),
             (Why.EXITED, offer.exited),

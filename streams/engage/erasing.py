@@ -23,9 +23,11 @@ _BY_NODE: dict[str, Callable[[str], str]] = {
     "doings": lambda key: key.rpartition(SEPARATOR)[0],
     "consents": lambda key: key.rpartition(SEPARATOR)[0],
     "traits": lambda key: key.rpartition(SEPARATOR)[0],
+    "answers": lambda key: key.rpartition(SEPARATOR)[0],
     "entries": lambda key: key.rpartition(SEPARATOR)[0],
     "sends": lambda key: key,
     "tags": lambda key: key,
+    "hours": lambda key: key,
     "histories": lambda key: key.split(SEPARATOR, 2)[2],
     "awaited": lambda key: key.split(SEPARATOR, 2)[2],
     "dates": lambda key: key.split(SEPARATOR, 2)[2],
@@ -60,7 +62,7 @@ class Erasing:
         for name, without in (("waits", _wait), ("matches", _match), ("instances", _instance)):
             self._strike(name, without, nodes)
         matches, sent = self._tables.table("matches"), self._tables.table("sent")
-        for trigger_id, (key, node, _) in list(sent.items()):
+        for trigger_id, (key, node, *_) in list(sent.items()):
             if node in nodes or key not in matches:
                 sent.drop(trigger_id)
                 self._triggers.put(trigger_id, time_ms)

@@ -207,11 +207,14 @@ class Journeys:
         """What stands under this key, for people who look for a fault."""
         return self.runs.row(key)
 
-    def give_up(self, key: str) -> None:
-        """Our own code raised at this run: it is over."""
-        run = self.runs.get(key)
-        if run is not None:
-            self.runs.drop(run)
+    def give_up(self, key: str, message: Match | None) -> None:
+        """Our own code raised at this run, or at a message of its: then it is over, and nothing more is sent of it.
+
+        A message that had gone out before was a fallback, which no run waits for: the run goes on.
+        """
+        run = self.runs.get(key if message is None else key_of(message))
+        if run is not None and (message is None or not message.tried):
+            self._travel.give_up(run)
 
     # Asking
 

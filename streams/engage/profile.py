@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from zoneinfo import ZoneInfo
 
+from streams.delivery.best import Tally
 from streams.delivery.channels import Address
 from streams.delivery.decide import Got, Recipient
 from streams.delivery.policy import ZONE_TRAIT, DeliveryPolicy
@@ -18,6 +19,7 @@ from streams.delivery.zones import zone
 from streams.identity.nodes import NOBODY, parts_of
 from streams.identity.persons import Persons
 from streams.journal.tables import Tables
+from streams.profile.answers import Answers
 from streams.profile.consents import Consents
 from streams.profile.doings import Doings
 from streams.profile.entries import Entries
@@ -37,6 +39,7 @@ class Profiles:
         self.consents = Consents(tables)
         self.traits = Traits(tables)
         self.tags = Tags(tables)
+        self.answers = Answers(tables)
 
     def person(self, nodes: tuple[str, ...]) -> tuple[str, str]:
         """The one_id of the strongest of these nodes, and its node_id; "" for nobody."""
@@ -53,7 +56,7 @@ class Profiles:
         return self.members(one_id) if one_id else list(nodes[:1])
 
     def recipient(
-        self, one_id: str, policy: DeliveryPolicy, channels: Iterable[str], at_hand: Collection[str]
+        self, one_id: str, policy: DeliveryPolicy, channels: Iterable[str], at_hand: Collection[str], now_ms: int
     ) -> Recipient:
         """The person as delivery knows them. A value that is contested is no address, unless it is `at_hand`."""
         nodes = self.members(one_id)
@@ -65,6 +68,8 @@ class Profiles:
             got=[Got(sent.time_ms, sent.rule, sent.channel) for sent in self.sends.of(nodes)],
             consents={channel: word for channel, word in words.items() if word is not None},
             opened=lambda doing: self.doings.last(nodes, doing),
+            answers=lambda channel: Tally(*self.answers.over(nodes, channel, now_ms)),
+            hours=lambda: self.answers.by_hour(nodes, now_ms),
         )
 
     def zone(self, nodes: Iterable[str], policy: DeliveryPolicy) -> ZoneInfo:

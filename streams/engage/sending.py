@@ -1,6 +1,6 @@
 """Matches on their way out: each is decided, sent, deferred or suppressed, and what comes back is taken in.
 
-In: matches, due timers, receipts, conversions, merges. Out: records; timers; what each node was sent.
+In: matches, due timers, receipts, conversions. Out: records; timers; what each node was sent, and how it answered.
 Never: matching; a decision that is not written down.
 """
 
@@ -10,30 +10,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from streams.delivery.caps import exceeded
-from streams.delivery.channels import Route
-from streams.delivery.decide import Defer, Offer, Recipient, Send, Verdict, arm, decide
+from streams.delivery.decide import Defer, Send, Verdict, arm, decide
 from streams.delivery.policies import Policies
-from streams.delivery.policy import DeliveryPolicy
 from streams.delivery.quiet import Nights
 from streams.delivery.reasons import Why
+from streams.delivery.zones import local
 from streams.engage.match import Match, Stage, from_row
+from streams.engage.offers import Offers
 from streams.engage.profile import Profiles
 from streams.engage.records import About, Records
-from streams.identity.nodes import parts_of
 from streams.journal.clock import Clock
 from streams.journal.tables import Tables
 from streams.profile.sends import Sent
 from streams.rules.book import Book, Compiled
-from streams.rules.spec import ALWAYS, ONCE
 from streams.rules.timers import NOW, Timers
+
+ANSWERS = ("opened", "clicked", "redeemed")
+"""What receipts say that the person did."""
 
 REMEMBER_MS = 30 * 86_400_000
 """How long a match is kept after its last news: a payment later than that revokes nothing."""
 
 
 class Sending:
-    """Tables `matches` (key → match, from its deferral or sending on) and `sent` (trigger_id → key, node, channel)."""
+    """Tables `matches` (key → match, from its deferral or sending on) and `sent` (trigger_id → key, node, channel, and
+    whether it was answered)."""
 
     def __init__(
         self, tables: Tables, book: Book, clock: Clock, *, timers: Timers, profiles: Profiles, records: Records
@@ -47,6 +48,7 @@ class Sending:
         self._profiles = profiles
         self._records = records
         self._nights = Nights()
+        self.offers = Offers(profiles, self.policies)
         self.begin: Callable[[Match, Compiled], None] = _nowhere
         """What is done with a match that begins a journey; set by whoever leads them."""
 
@@ -74,14 +76,13 @@ class Sending:
         if compiled.course is not None:
             self.begin(match, compiled)
             return None
-        policy = self.policies.of(match.tenant)
-        offer = self.offer(match, compiled)
-        person = self._recipient(match, policy, offer)
-        verdict = decide(offer, person, policy, self._clock.now, self._nights)
+        offer = self.offers.of(match, compiled)
+        policy, now_ms = self.policies.of(match.tenant), self._clock.now
+        verdict = decide(offer, self.offers.recipient(match, offer, now_ms), policy, now_ms, self._nights)
         if isinstance(verdict, Send):
             self._send(match, compiled, verdict)
         elif isinstance(verdict, Defer):
-            self._records.decision(self._about(match, compiled), "deferred", Why.QUIET_HOURS, verdict.until_ms)
+            self._records.decision(self._about(match, compiled), "deferred", verdict.reason, verdict.until_ms)
             self._rows.put(match.key, match.row)
             self._timers.set(match.key, verdict.until_ms, compiled.rule.priority, NOW)
         else:
@@ -92,35 +93,6 @@ class Sending:
         """It is not to be decided any more, and nothing was sent."""
         self._rows.drop(match.key)
         self._timers.drop(match.key)
-
-    def _recipient(self, match: Match, policy: DeliveryPolicy, offer: Offer) -> Recipient:
-        one_id, _ = self._profiles.person(match.nodes)
-        return self._profiles.recipient(one_id, policy, [route.channel for route in offer.routes], match.nodes)
-
-    def offer(self, match: Match, compiled: Compiled) -> Offer:
-        """What the match asks of delivery now."""
-        send = compiled.rule.send
-        nodes = self._profiles.members(self._profiles.person(match.nodes)[0])
-        ends = (self._profiles.doings.last(nodes, doing) for doing in send.exit_on)
-        routes = [Route(channel.channel, channel.to, channel.scope) for channel in send.channels]
-        return Offer(
-            rule=match.name,
-            expires_ms=match.due_ms + send.expires_after,
-            routes=[route for route in routes if route.channel not in match.tried],
-            at_hand=match.nodes,
-            exited=match.left or any(last is not None and last >= match.anchor_ms for last in ends),
-            matched_before=match.name == match.rule
-            and send.re_entry != ALWAYS
-            and self._matched_before(match, nodes, send.re_entry),
-            cool_down_ms=send.cool_down or 0,
-            cheapest=send.choose == "cheapest",
-            disturbs=send.quiet_hours == "policy",
-            control_percent=send.control_percent,
-        )
-
-    def _matched_before(self, match: Match, nodes: Sequence[str], within_ms: int) -> bool:
-        earlier = self._profiles.entries.before(nodes, match.rule, match.number)
-        return any(within_ms == ONCE or match.due_ms < entry.due_ms + within_ms for entry in earlier)
 
     def suppress(self, match: Match, compiled: Compiled, reason: Why, more: tuple[str, ...] = ()) -> None:
         """It is not sent, or not any more."""
@@ -137,8 +109,9 @@ class Sending:
         about = self._about(match, compiled)
         node, channel = verdict.address.node, verdict.route.channel
         self._records.trigger(about, verdict.route, verdict.address)
-        self._records.decision(about, "sent", Why.MATCHED)
+        self._records.decision(about, "sent", verdict.reason)
         trigger_id = match.trigger_id(about.attempt)
+        self._profiles.answers.sent(node, channel, self._clock.now)
         self._profiles.sends.add(node, Sent(self._clock.now, match.name, channel, trigger_id, match.key))
         self._sent.put(trigger_id, (match.key, node, channel))
         self._keep(replace(match, stage=Stage.SENT, tried=(*match.tried, channel), sent_to=node), compiled)
@@ -159,7 +132,7 @@ class Sending:
     def ended_late(self, match: Match, compiled: Compiled, event_id: str, in_time: bool) -> None:
         """What it waited for came after it was sent: in time, so it should not have been; or as its conversion."""
         if in_time and match.sent:
-            about = self._about_sent(match, compiled, event_id)
+            about = self.about_sent(match, compiled, event_id)
             self._records.revocation(about, Why.ENDED_IN_TIME)
             self._records.decision(about, "revoked", Why.ENDED_IN_TIME)
             self._rows.put(match.key, replace(match, stage=Stage.OVER).row)
@@ -169,7 +142,7 @@ class Sending:
     def converted(self, match: Match, compiled: Compiled, event_id: str) -> None:
         """The person did what it was for."""
         if match.stage is Stage.SENT:
-            self._records.decision(self._about_sent(match, compiled, event_id), "converted", Why.ENDED_AFTER_SEND)
+            self._records.decision(self.about_sent(match, compiled, event_id), "converted", Why.ENDED_AFTER_SEND)
             self._rows.put(match.key, replace(match, stage=Stage.CONVERTED).row)
 
     def exits(self, rules: Sequence[Compiled], nodes: tuple[str, ...], event_id: str, time_ms: int) -> None:
@@ -183,22 +156,34 @@ class Sending:
 
     def receipt(self, record: Mapping[str, Any]) -> str | None:
         """Takes a report on a trigger; the node that it was sent to, None where it is not known any more."""
-        key, node, channel = self._sent.get(record["trigger_id"], ("", "", ""))
+        key, node, channel, *answered = self._sent.get(record["trigger_id"], ("", "", ""))
         match = self.get(key)
         if match is None or match.tenant != record["tenant"]:
             return None
         if record["status"] == "failed":
-            self._failed(match, record["trigger_id"])
+            self._failed(match, record["trigger_id"], record["time"])
         elif record["status"] == "unsubscribed":
             self._profiles.consents.say(node, channel, record["time"], given=False)
+        elif record["status"] in ANSWERS and not answered:
+            self._sent.put(record["trigger_id"], (key, node, channel, True))
+            self._answered(match, node, channel, record)
         return str(node)
 
-    def _failed(self, match: Match, trigger_id: str) -> None:
+    def _answered(self, match: Match, node: str, channel: str, record: Mapping[str, Any]) -> None:
+        """The first answer to a message tells where, and by the clock at the person's when, they are reached."""
+        answers, time_ms, now_ms = self._profiles.answers, record["time"], self._clock.now
+        answers.answered(node, channel, time_ms, now_ms)
+        if record["status"] != "redeemed":
+            zone = self._profiles.zone(self._profiles.around((node,)), self.policies.of(match.tenant))
+            answers.at_hour(node, local(time_ms, zone).hour, time_ms, now_ms)
+
+    def _failed(self, match: Match, trigger_id: str, time_ms: int) -> None:
         """It was not sent after all: it counts nowhere, and the next channel is tried."""
         compiled = self._book.rule(match.tenant, match.rule)
         if compiled is None or trigger_id != match.trigger_id(len(match.tried) - 1) or match.stage is not Stage.SENT:
             return
         self._profiles.sends.take_back(match.sent_to, trigger_id)
+        self._profiles.answers.failed(match.sent_to, match.tried[-1], time_ms, self._clock.now)
         again = replace(match, stage=Stage.WAITING)
         if any(channel.channel not in match.tried for channel in compiled.rule.send.channels):
             self._rows.put(match.key, again.row)
@@ -208,43 +193,17 @@ class Sending:
 
     def leave(self, key: str) -> None:
         """The journey that sent this was left: what fails goes out over no other channel, also where it waits to."""
+        self.bar(key)
         match = self.get(key)
         compiled = None if match is None else self._book.rule(match.tenant, match.rule)
-        if match is None or compiled is None:
-            return
-        left = replace(match, left=True)
-        if match.waits:
-            self.suppress(left, compiled, Why.EXITED)
-        else:
-            self._rows.put(key, left.row)
+        if match is not None and compiled is not None and match.waits:
+            self.suppress(match, compiled, Why.EXITED)
 
-    # Merges
-
-    def merged(self, one_id: str, groups: Sequence[Sequence[str]], event_id: str) -> None:
-        """Persons with these nodes became one: says where what they had got adds up to more than is allowed."""
-        got = [self._profiles.sends.of(nodes) for nodes in groups]
-        if sum(map(bool, got)) < 2:
-            return
-        tenant = parts_of(groups[0][0])[0]
-        policy = self.policies.of(tenant)
-        person = self._profiles.recipient(one_id, policy, (), ())
-        limits = [(None, policy.counted), *((name, spec.counted) for name, spec in sorted(policy.channels.items()))]
-        told: set[str] = set()
-        for channel, caps in limits:
-            counted = [[sent for sent in sends if channel in (None, sent.channel)] for sends in got]
-            times = [[sent.time_ms for sent in sends] for sends in counted]
-            if exceeded(caps, times, self._clock.now, person.zone):
-                newest = max(sent for sends in counted for sent in sends)
-                if newest.trigger_id not in told:
-                    told.add(newest.trigger_id)
-                    self._note_exceeded(newest, one_id, event_id)
-
-    def _note_exceeded(self, newest: Sent, one_id: str, event_id: str) -> None:
-        match = self.get(newest.match)
-        compiled = None if match is None else self._book.rule(match.tenant, match.rule)
-        if match is not None and compiled is not None:
-            about = self._about_sent(match, compiled, event_id)._replace(one_id=one_id)
-            self._records.decision(about, "noted", Why.CAP_EXCEEDED_BY_MERGE)
+    def bar(self, key: str) -> None:
+        """Nothing more of this is to be sent; where it waits to, that is said when its time has come."""
+        match = self.get(key)
+        if match is not None:
+            self._rows.put(key, replace(match, left=True).row)
 
     def _about(self, match: Match, compiled: Compiled, more: tuple[str, ...] = ()) -> About:
         one_id, node_id = self._profiles.person(match.nodes)
@@ -261,7 +220,8 @@ class Sending:
         ended_ms = match.due_ms if match.name == match.rule else match.anchor_ms + absence.within
         return self._clock.behind(compiled.group, ended_ms)
 
-    def _about_sent(self, match: Match, compiled: Compiled, event_id: str) -> About:
+    def about_sent(self, match: Match, compiled: Compiled, event_id: str) -> About:
+        """What is said of the last attempt, with the event that shows it."""
         return self._about(match, compiled, (event_id,))._replace(attempt=len(match.tried) - 1)
 
 

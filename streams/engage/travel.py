@@ -26,6 +26,9 @@ from streams.rules.timers import NOW, Timers
 FINISHED = "finished"
 """The last step was done: what was sent may still go out over another channel, as it may while one is inside."""
 
+GIVEN_UP = "given_up"
+"""Our own code raised at it."""
+
 
 class Travel:
     """Moves the runs of one shard."""
@@ -115,6 +118,14 @@ class Travel:
             self._sending.suppress(match, emit, Why.EXITED)
         for key in run.messages if why != FINISHED else ():
             self._sending.leave(key)
+
+    def give_up(self, run: Run) -> None:
+        """Ends a run without asking anything of it: what it sent is barred from going out once more."""
+        self._timers.drop(run.key)
+        self._runs.drop(run)
+        self._note(replace(run, step=""), GIVEN_UP)
+        for key in run.messages:
+            self._sending.bar(key)
 
     def pending(self, run: Run) -> tuple[Match, Compiled] | None:
         """The message that the run waits for, with its rule."""

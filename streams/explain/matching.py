@@ -42,13 +42,6 @@ def not_stored(points: Sequence[Point]) -> Finding:
     return Finding("not_stored", "by the log it matched, and no decision is stored", [*points, hint])
 
 
-def entered(step: str, why: str, since_ms: int, case: Case) -> Finding:
-    """Inside a journey, or out of it (`step` is ""), and nothing was decided yet."""
-    if step:
-        return Finding("waiting", f"inside the journey, at step {step} since {case.at(since_ms)}: no message yet")
-    return Finding("left", f"went through the journey and left it at {case.at(since_ms)} ({why}) without a message")
-
-
 Passing = list[list[Happening]]
 """By clause of the rule: the events that meet it."""
 

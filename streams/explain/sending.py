@@ -33,7 +33,10 @@ class Decided(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A stored send to the person, of any rule; `recipient` is masked. `failed`: it counts nowhere any more."""
+    """A stored send to the person, of any rule; `recipient` is masked. `failed`: it counts nowhere any more.
+
+    `answered`: there was a first answer to it; `opened_ms`: when, if that was to open or click it, else 0.
+    """
 
     trigger_id: str
     rule: str
@@ -41,6 +44,8 @@ class Sent(NamedTuple):
     recipient: str
     time_ms: int
     failed: bool = False
+    answered: bool = False
+    opened_ms: int = 0
 
 
 class KnownId(NamedTuple):
@@ -62,6 +67,7 @@ _SAID = {
     Why.NO_CONSENT: "the person gave no consent to any of its channels",
     Why.COOL_DOWN: "the rule sent to this person too lately",
     Why.QUIET_HOURS: "it is quiet where the person lives",
+    Why.BEST_HOUR: "the person answers more at a later hour",
     Why.TOTAL_CAP: "the caps over all channels were used up",
     Why.UNREACHABLE: "no id of the person fits any of its channels",
     Why.OUTSIDE_REPLY_WINDOW: "an id fits, but the reply window of its channel was closed",
@@ -72,6 +78,7 @@ _SAID = {
     Why.ENDED_AFTER_SEND: "the person did it after the sending",
     Why.CAP_EXCEEDED_BY_MERGE: "two persons became one, and got more together than a cap allows",
     Why.MATCHED: "all conditions held",
+    Why.BEST_CHANNEL: "all conditions held, and the person answers most over this channel",
 }
 
 
@@ -89,6 +96,8 @@ def decided(history: Sequence[Decided], sends: Sequence[Sent], case: Case) -> Fi
         headline = f"over {sent.channel} to {sent.recipient} at {case.at(sent.time_ms)}"
     else:
         headline = f"at {case.at(last.decided_ms)}: {reason(last.reason)}"
+    if last.step:
+        headline = f"step {last.step}, {headline}"
     points = [Point(None, f"due {case.at(last.due_ms)}")]
     points += [Point(None, _line(one, case)) for one in history]
     return Finding(cast("State", last.verdict), headline, points)

@@ -6,7 +6,7 @@ In: the mappings under `examples`. Out: frozen examples with times in millisecon
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -32,10 +32,14 @@ IdKind = Annotated[str, Field(pattern=f"^({'|'.join(ID_KINDS)})$")]
 
 
 class Given(Strict):
-    """An event: received `at`, happened at `time` (the same where it is not said), of somebody with these ids."""
+    """An event: received `at`, happened at `time` (the same where it is not said), of somebody with these ids.
+
+    Or a `receipt`, on what was sent last before it.
+    """
 
     at: Time
-    event: EventType
+    event: EventType | None = None
+    receipt: Literal["accepted", "sent", "opened", "clicked", "redeemed", "failed", "unsubscribed"] | None = None
     time: Time | None = None
     ids: dict[IdKind, str] = Field(default_factory=dict)
     touchpoint: Annotated[str, Field(pattern=TYPE)] = "app"
@@ -47,6 +51,12 @@ class Given(Strict):
     item_id: str | None = None
     category: str | None = None
     properties: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Given:
+        if (self.event is None) == (self.receipt is None):
+            raise ValueError("it is either an event or a receipt")
+        return self
 
 
 class Expected(Strict):

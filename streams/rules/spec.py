@@ -24,7 +24,7 @@ from streams.documents import (
 )
 from streams.rules.examples import Example
 from streams.rules.kinds import When
-from streams.rules.steps import Journey, Topic, fault_in
+from streams.rules.steps import BestHour, Choice, Journey, Topic, fault_in
 
 ALWAYS, ONCE = 0, -1
 """What `re_entry` is in milliseconds where it is no duration."""
@@ -58,7 +58,8 @@ class Send(Strict):
     expires_after: Duration
     channels: tuple[Channel, ...] = Field(min_length=1)
     content: dict[str, str] = Field(default_factory=dict)
-    choose: Literal["first", "cheapest"] = "first"
+    choose: Choice = "first"
+    best_hour_within: BestHour | None = None
     exit_on: MaybeEventTypes = ()
     """What the person does that ends a match before it is sent, and is its conversion after."""
     re_entry: Annotated[int, BeforeValidator(_re_entry), Field(le=LONGEST_MS)] = ALWAYS
@@ -80,6 +81,18 @@ class Rule(Strict):
     """What a match leads through, in place of one message; `send` is then what holds for all of its messages."""
     examples: tuple[Example, ...] = ()
     """What it does, by example: `siyu rules test` runs them."""
+
+    @model_validator(mode="after")
+    def _waits_no_longer_than_it_may(self) -> Rule:
+        hours = [("send", self.send.best_hour_within, self.send.expires_after)]
+        for at, step in enumerate(self.journey.steps if self.journey is not None else ()):
+            if (emit := step.emit) is not None:
+                place = f"journey.steps.{at}.emit"
+                hours.append((place, emit.best_hour_within, emit.expires_after or self.send.expires_after))
+        for place, within, expires_after in hours:
+            if (within or 0) > expires_after:
+                raise ValueError(f"{place}.best_hour_within: it is longer than expires_after, so it would have expired")
+        return self
 
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Rule:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from streams.documents import TYPE, Duration, EventTypes, Strict
+from streams.documents import DAY_MS, TYPE, Duration, EventTypes, Strict
 from streams.rules.kinds import Minute, Where
 
 END = "end"
@@ -18,7 +18,7 @@ END = "end"
 KINDS = ("wait", "wait_until", "wait_for", "branch", "split", "emit", "tag", "exit")
 """What a step may do: exactly one of these."""
 
-REASONS = ("finished", "exited", "merged", "step_gone")
+REASONS = ("finished", "exited", "merged", "step_gone", "given_up")
 """Why somebody leaves, where no step `exit` says it in its own word."""
 
 
@@ -34,6 +34,16 @@ def _own_word(reason: str) -> str:
     return reason
 
 
+def _within_a_day(value: int) -> int:
+    if value > DAY_MS:
+        raise ValueError("each hour comes once a day: at most 24h")
+    return value
+
+
+Choice = Literal["first", "cheapest", "best"]
+"""Which channel is tried first: as the rule lists them, by cost, or by how the person answered before."""
+BestHour = Annotated[Duration, AfterValidator(_within_a_day)]
+"""How long after its due time a message may wait for the hour at which the person answers most."""
 Topic = Annotated[str, AfterValidator(_not_taken), Field(pattern=r"^triggers\.[a-z][a-z0-9_]*$")]
 Target = Annotated[str, Field(pattern=TYPE)]
 
@@ -68,7 +78,8 @@ class Emit(Strict):
     expires_after: Duration | None = None
     channels: tuple[Annotated[str, Field(pattern=TYPE)], ...] | None = Field(default=None, min_length=1)
     content: dict[str, str] | None = None
-    choose: Literal["first", "cheapest"] | None = None
+    choose: Choice | None = None
+    best_hour_within: BestHour | None = None
     quiet_hours: Literal["policy", "ignore"] | None = None
 
 

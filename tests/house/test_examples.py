@@ -17,7 +17,8 @@ from schemas.registry import LocalRegistry
 from streams.cli.lines import parse_line
 from streams.cli.main import COMMANDS, load, parser_of
 from streams.identity.policy import DEFAULT, compile_policy
-from streams.rules.book import compile_rule
+from streams.rehearsal import rehearse
+from streams.rules.book import USUAL, compile_rule
 from streams.rules.conditions import compile_condition
 from tests.house.pages import README, ROOT, Fence, code, fences, pages, prose
 
@@ -54,6 +55,13 @@ def test_yaml_is_yaml_and_rules_and_policies_compile(fence: Fence) -> None:
         assert compile_rule(fence.text).rule.version == 1
     if "policy" in document:
         assert compile_policy(fence.text, DEFAULT).version == 1
+
+
+def test_the_examples_of_rules_on_pages_go_as_they_say() -> None:
+    rules = [fence.text for fence in fences("yaml") if "rule" in yaml.safe_load(fence.text)]
+    found = [one for text in rules for one in rehearse(text, USUAL)]
+    assert found
+    assert [one for one in found if one.differences] == []
 
 
 @_named("cel")

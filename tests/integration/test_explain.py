@@ -236,6 +236,16 @@ def test_unknown_ids_end_with_one_clear_sentence(
     assert said.count("\n") == 1
 
 
+def test_the_doctor_says_which_rule_waits_for_which_source_since_when_and_what_to_do(
+    asked: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--json"]) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (waits,) = [one for one in told if one["about"] == "waits"]
+    assert not waits["good"]
+    assert waits["sentence"].startswith("unpaid (t1): waiting for app/0, since 2023-11-15 14:00:00, 1 h behind. Mend ")
+
+
 def test_a_wait_that_one_source_holds_back_is_measured_and_is_decided_when_that_source_has_passed(
     running: Running, asked: Any
 ) -> None:

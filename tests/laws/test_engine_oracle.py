@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 from streams.engine import Engine, person_sets
+from tests.support.answerers import answering
 from tests.support.chain import Chain
 from tests.support.contract import written_and_read
 from tests.support.frames import SALT, fold, public
@@ -160,6 +161,15 @@ def test_decisions_with_links_cut_between_are_those_of_the_oracle(story: Story) 
     lines = tuple(map(_cutting, story.lines))
     _, outputs = fold(frames_of(lines))
     assert _records(outputs, "decision") == [_decision(each) for each in Chain(Oracle(lines, SALT)).outcomes()]
+
+
+@law
+@given(answering())
+def test_best_channels_and_hours_are_those_of_the_oracle(lines: tuple[Line, ...]) -> None:
+    _, outputs = fold(frames_of(lines))
+    outcomes = Chain(Oracle(lines, SALT)).outcomes()
+    assert _records(outputs, "decision") == [_decision(each) for each in outcomes]
+    assert _records(outputs, "trigger") == [_trigger(each) for each in outcomes if each.verdict == "sent"]
 
 
 def _cutting(line: Line) -> Line:

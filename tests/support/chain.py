@@ -11,8 +11,10 @@ from functools import cached_property
 
 from xxhash import xxh3_64_intdigest
 
+from tests.support.habits import Habits
 from tests.support.history import History, Key, Outcome, channel_of, sent_order
 from tests.support.lines import (
+    ChannelText,
     Commanded,
     Event,
     PolicyText,
@@ -21,7 +23,7 @@ from tests.support.lines import (
 )
 from tests.support.oracle import Oracle
 from tests.support.people import Node
-from tests.support.walls import end_of_quiet
+from tests.support.walls import end_of_quiet, full_hours, hour_of
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,48 @@ class Chain(History):
         routes = self._allowed(at, key, rule, policy)
         if rule.cheapest:
             routes = sorted(routes, key=lambda route: channel_of(policy, route[0]).cost)
-        reasons = {"unreachable"}
+        usual = self._will_do(at, key, routes, sends)
+        if rule.best:
+            liked = {route: self.habits.liking(at, self._person(at, key), route[0]) for route in routes}
+            routes = sorted(routes, key=lambda route: (-liked[route], routes.index(route)))
+        found = self._will_do(at, key, routes, sends)
+        if isinstance(found, str) or isinstance(usual, str):
+            self._say(at, key, ("suppressed", str(found)), ready.attempt)
+            return
+        name, best = found
+        until = self._best_hour(at, key, rule, channel_of(policy, name))
+        if until > now:
+            self._say(at, key, ("deferred", "best_hour"), ready.attempt, until=until)
+            self._again.append(Ready(until, rule.priority, key, ready.attempt))
+            return
+        why = "matched" if found == usual else "best_channel"
+        self._say(at, key, ("sent", why), ready.attempt, channel=name, to=best)
+
+    def _best_hour(self, at: int, key: Key, rule: RuleText, channel: ChannelText) -> int:
+        """The first of the best full hours that are left, if it is twice as good as now; else now."""
+        now, policy, person = self.oracle.now(at), self.policy(at, key[0]), self._person(at, key)
+        until = self._due(at, key) + min(rule.best_hour, rule.expires)
+        opened = [(time, length) for event, length in channel.windows for time in self.did(at, person, event)]
+        hours = [
+            time
+            for time in (full_hours(now, until, policy) if rule.best_hour else ())
+            if not (rule.disturbs and end_of_quiet(policy, time) > time)
+            and (not channel.windows or any(time - did <= length for did, length in opened))
+        ]
+        worth = {time: self.habits.worth(at, person, hour_of(time, policy)) for time in (now, *hours)}
+        best = min(hours, key=lambda time: (-worth[time], time), default=now)
+        return best if worth[best] >= 2 * worth[now] else now
+
+    @cached_property
+    def habits(self) -> Habits:
+        """How persons answered."""
+        return Habits(self)
+
+    def _will_do(
+        self, at: int, key: Key, routes: Sequence[tuple[str, str, str | None]], sends: Sequence[Outcome]
+    ) -> tuple[str, Node] | str:
+        """The first of these channels that will do, and the id on it; else why the best one does not."""
+        policy, now, reasons = self.policy(at, key[0]), self.oracle.now(at), {"unreachable"}
         for name, kind, scope in routes:
             channel, best = channel_of(policy, name), self._best(at, key, kind, scope)
             if best is None:
@@ -274,10 +317,8 @@ class Chain(History):
             elif any(self.counted(at, over, cap, policy) >= cap.most for cap in channel.caps):
                 reasons.add("channel_cap")
             else:
-                self._say(at, key, ("sent", "matched"), ready.attempt, channel=name, to=best)
-                return
-        worst = next(why for why in ("channel_cap", "outside_reply_window", "unreachable") if why in reasons)
-        self._say(at, key, ("suppressed", worst), ready.attempt)
+                return name, best
+        return next(why for why in ("channel_cap", "outside_reply_window", "unreachable") if why in reasons)
 
     def _best(self, at: int, key: Key, kind: str, scope: str | None) -> Node | None:
         """One of the order's own ids, else the newest of the person."""

@@ -102,13 +102,26 @@ class History:
         return next((one for one in attempts if one.attempt == line.attempt), None)
 
     def failed(self, at: int, sent: Outcome) -> bool:
-        """Whether it is known by now that this was not sent: the first report of it came while it stood."""
+        """Whether it is known by now that this was not sent."""
+        return self.failure(at, sent) is not None
+
+    def failure(self, at: int, sent: Outcome) -> tuple[int, Reported] | None:
+        """The first report by now of this not being sent that came while it stood, and where."""
         for position, line in enumerate(self.lines[: at + 1]):
             if isinstance(line, Reported) and line.status == "failed" and self.first_report(position, line):
                 known = [one for one in self.said_of(sent.key) if one.at < position or one is sent]
                 if self.reported(position, line) is sent and known and known[-1] is sent:
-                    return True
-        return False
+                    return position, line
+        return None
+
+    def answer(self, at: int, sent: Outcome) -> tuple[int, Reported] | None:
+        """The first thing that the person is known by now to have done with what was sent, and where it stands."""
+        for position, line in enumerate(self.lines[: at + 1]):
+            if not isinstance(line, Reported) or line.status not in ("opened", "clicked", "redeemed"):
+                continue
+            if self.first_report(position, line) and self.reported_then(position, line) is sent:
+                return position, line
+        return None
 
     def sent_to(self, at: int, person: set[Node]) -> list[Outcome]:
         """What these ids got, less what failed."""

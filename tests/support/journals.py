@@ -186,7 +186,8 @@ def _asked(rule: RuleText) -> str:
     re_entry = rule.re_entry if isinstance(rule.re_entry, str) else f"{rule.re_entry // SECOND}s"
     said = [f"exit_on: [{', '.join(rule.exit_on)}]", f"re_entry: {re_entry}", f"control_percent: {rule.control}"]
     said += [f"cool_down: {rule.cool_down // SECOND}s"] if rule.cool_down else []
-    said += ["choose: cheapest"] if rule.cheapest else []
+    said += ["choose: cheapest"] if rule.cheapest else ["choose: best"] if rule.best else []
+    said += [f"best_hour_within: {rule.best_hour // SECOND}s"] if rule.best_hour else []
     said += [] if rule.disturbs else ["quiet_hours: ignore"]
     return "".join(f"  {one}\n" for one in said)
 

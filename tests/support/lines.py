@@ -28,6 +28,8 @@ class RuleText:
     priority: int = 100
     after: str = "order_submitted"
     cheapest: bool = False
+    best: bool = False
+    best_hour: int = 0
     exit_on: tuple[str, ...] = ()
     re_entry: str | int = "always"
     cool_down: int = 0

@@ -6,10 +6,12 @@ In: which. Out: a context in which it does so. Never: a fault that depends on an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from unittest.mock import patch
 
 from streams.compact.rows import Node
+from streams.delivery.decide import Verdict
+from streams.engage.journeys import Journeys
 from streams.engage.match import Match
 from streams.engage.sending import Sending
 from streams.identity.nodes import Evidence
@@ -44,16 +46,33 @@ def bad_events(is_bad: Callable[[str], bool]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def bad_timers(is_bad: Callable[[Sequence[str]], bool]) -> Iterator[None]:
+def bad_timers(is_bad: Callable[[Sequence[str]], bool]) -> AbstractContextManager[None]:
     """Deciding about a delivery raises, for these nodes of the person."""
+    return bad_decisions(lambda match: is_bad(match.nodes))
 
+
+@contextmanager
+def bad_decisions(is_bad: Callable[[Match], bool]) -> Iterator[None]:
+    """Deciding about a delivery raises, for these matches."""
     decide = Sending.decide
 
-    def raising(self: Sending, match: Match, compiled: Compiled) -> None:
-        if is_bad(match.nodes):
+    def raising(self: Sending, match: Match, compiled: Compiled) -> Verdict | None:
+        if is_bad(match):
             raise Planted(f"{match.nodes}")
-        decide(self, match, compiled)
+        return decide(self, match, compiled)
 
     with patch.object(Sending, "decide", raising):
+        yield
+
+
+@contextmanager
+def bad_waits() -> Iterator[None]:
+    """The end of a wait of any journey raises after it was done."""
+    ripe = Journeys.ripe
+
+    def raising(self: Journeys, key: str) -> None:
+        ripe(self, key)
+        raise Planted(key)
+
+    with patch.object(Journeys, "ripe", raising):
         yield

@@ -175,15 +175,19 @@ RE_ENTRY: tuple[str | int, ...] = ("always", "always", "always", "once", 2 * HOU
 @st.composite
 def asking(draw: st.DrawFn, rule: RuleText) -> RuleText:
     """The rule with something to say of how it is sent."""
+    expires = draw(st.sampled_from((rule.expires, 40 * SECOND)))
+    choose = draw(st.sampled_from(("first", "cheapest", "best", "best")))
     return replace(
         rule,
-        expires=draw(st.sampled_from((rule.expires, 40 * SECOND))),
+        expires=expires,
+        best=choose == "best",
+        best_hour=min(draw(st.sampled_from((0, 0, 5 * HOUR, 20 * HOUR))), expires * SLOW),
         channels=(("mini", "openid", None), ("sms", "phone", None)),
         exit_on=draw(st.sampled_from(EXITS)),
         re_entry=draw(st.sampled_from(RE_ENTRY)),
         cool_down=draw(st.sampled_from((0, 0, HOUR, 2 * HOUR))),
         disturbs=draw(st.sampled_from((True, True, False))),
-        cheapest=draw(st.booleans()),
+        cheapest=choose == "cheapest",
         control=draw(st.sampled_from((0, 0, 0, 0, 50))),
     )
 
@@ -233,10 +237,11 @@ def _delivery(draw: st.DrawFn) -> Callable[[Teller], None]:
     return lambda teller: teller.say(lambda at: report(teller, at))
 
 
-STATUSES = ("failed", "failed", "failed", "unsubscribed", "redeemed", "sent")
+STATUSES = ("failed", "failed", "failed", "unsubscribed", "redeemed", "opened", "clicked", "clicked", "sent")
+SLOW = 1_800
 
 
-def stretched(story: Story, factor: int = 1_800) -> Story:
+def stretched(story: Story, factor: int = SLOW) -> Story:
     """The story in slow motion, so that it goes over nights and into another month."""
     return Story(tuple(_slow(line, factor) for line in story.lines), story.breaks)
 

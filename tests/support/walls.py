@@ -22,6 +22,17 @@ def calendar(per: str, time: int, policy: PolicyText) -> str:
     return _shown(time, policy).strftime({"day": "%Y-%m-%d", "week": "%G-%V", "month": "%Y-%m"}[per])
 
 
+def hour_of(time: int, policy: PolicyText) -> int:
+    """The hour that the clock shows at this time, at the tenant's."""
+    return _shown(time, policy).hour
+
+
+def full_hours(now: int, until: int, policy: PolicyText) -> list[int]:
+    """Each instant after now, and not after `until`, at which it is a full hour at the tenant's."""
+    minutes = range((now // MINUTE + 1) * MINUTE, until + 1, MINUTE)
+    return [time for time in minutes if _shown(time, policy).minute == 0]
+
+
 def end_of_quiet(policy: PolicyText, now: int) -> int:
     """The first full minute that is not quiet, or now."""
     if policy.quiet is None:

@@ -62,6 +62,19 @@ def test_a_patience_that_outlasts_the_expiry_is_a_fault_but_not_in_a_journey() -
     assert isinstance(lint(f"{text}\njourney: {{ steps: [{{ step: rest, wait: 1d }}] }}\n"), Compiled)
 
 
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("choose: dearest", "send.choose must be 'first', 'cheapest' or 'best'"),
+        ("best_hour_within: 25h", "send.best_hour_within is not right: each hour comes once a day: at most 24h"),
+        ("best_hour_within: 7h", "send.best_hour_within: it is longer than expires_after, so it would have expired"),
+    ],
+)
+def test_a_best_hour_that_could_not_be_is_a_fault(field: str, sentence: str) -> None:
+    text = changed("  expires_after: 24h\n", f"  expires_after: 6h\n  {field}\n")
+    assert only(text) == Fault(line_with(text, field), sentence)
+
+
 def test_a_missing_field_is_named_with_the_line_of_what_it_belongs_to() -> None:
     text = changed("    within: 1h\n", "")
     assert only(text) == Fault(line_with(text, "absence:"), "when.absence.within is missing")

@@ -84,6 +84,14 @@ def test_a_fault_is_named_with_its_line_and_its_mend(old: str, new: str, sentenc
     assert [fault.line for fault in found if sentence in fault.sentence] == [line]
 
 
+def test_a_best_hour_of_a_message_that_outlasts_its_expiry_is_named() -> None:
+    text = GOOD.replace("      emit:\n", "      emit:\n        best_hour_within: 2h\n        expires_after: 1h\n")
+    found = lint(text)
+    assert isinstance(found, list)
+    assert [fault.line for fault in found] == [text.splitlines().index("        best_hour_within: 2h") + 1]
+    assert found[0].sentence.startswith("journey.steps.2.emit.best_hour_within: it is longer than expires_after")
+
+
 def test_a_step_that_does_two_things_is_named() -> None:
     found = lint(GOOD.replace("      wait: 15m", "      wait: 15m\n      tag: late"))
     assert isinstance(found, list)

@@ -10,7 +10,7 @@ import yaml
 
 from streams.delivery.zones import zone
 from streams.explain.case import Case, Finding, Happening, length
-from streams.explain.matching import entered, never_matched
+from streams.explain.matching import never_matched
 from streams.rules.book import Compiled, compile_rule
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -212,12 +212,3 @@ def test_a_value_that_was_never_high_enough() -> None:
 def test_a_day_that_has_not_come_or_was_not_told() -> None:
     finding = found({"date": {"trait": "birthday", "at": "09:00"}})
     assert (finding.state, finding.headline[:37]) == ("waiting", "the day is what trait birthday says: ")
-
-
-def test_inside_a_journey_and_out_of_it_without_a_message() -> None:
-    assert SHANGHAI is not None
-    case = Case((), "", 0, NOON, {}, SHANGHAI)
-    inside, left = entered("claim", "entered", NOON, case), entered("", "exited", NOON, case)
-    assert (inside.state, left.state) == ("waiting", "left")
-    assert inside.headline == "inside the journey, at step claim since 2023-11-15 12:00:00: no message yet"
-    assert left.headline == "went through the journey and left it at 2023-11-15 12:00:00 (exited) without a message"
