@@ -2,9 +2,12 @@
 
 In: sizes; customers of six ids each, from account to browser, who become known by five events.
 Out: bytes an id (resident); events a second of CPU time while they become known, and of known ids; the bytes that the
-dedup window takes for an event, over a million of them. Never: a broker, a store.
+dedup window takes for an event, over a million of them. Never: a broker.
 
-    python -m bench.bench_ids [--restored] [100000 1000000]
+    python -m bench.bench_ids [--restored | --stored 65536] [100000 1000000]
+
+`--stored`: rows are in a store on disk, and twice so many of each table in memory. The disk's pages stay in the memory
+of the system, which is not the process's: a look at a row that is in none of them costs what the disk takes.
 """
 
 from __future__ import annotations
@@ -15,14 +18,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.measure import resident_mib, tell
 from streams.identity.nodes import SEPARATOR, Evidence, hash_of
 from streams.identity.persons import Persons
 from streams.journal.dedup import Dedup
-from streams.journal.tables import Tables
+from streams.journal.tables import Change, Tables
+from streams.worker.state.rocks import RocksStore
+from streams.worker.state.store import Position, loaded
 
 _SIZES = (100_000, 1_000_000)
 _IDS_EACH = 6
@@ -30,6 +38,8 @@ _ASKED = 300_000
 _EVENTS = 1_000_000
 _STRIDE = 7_919
 _COMMIT = 1_000
+_NEW = 20_000
+_ROWS = 10_000
 _SALT = b"bench"
 _OF_IDS = ("nodes", "links", "persons", "beside")
 _BETWEEN = "\x1e"
@@ -49,9 +59,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=_SIZES)
     parser.add_argument("--restored", action="store_true", help="known from rows, as after a restart")
+    parser.add_argument("--stored", type=int, default=0, metavar="ROWS", help="known from a store; engine.memory_rows")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.one is None:
+    if asked.store is not None:
+        _stored(asked.one, asked.store, asked.stored) if asked.stored else _fill(asked.one, asked.store)
+    elif asked.stored:
+        for size in asked.sizes:
+            with TemporaryDirectory() as place:
+                for rows in (0, asked.stored):
+                    flags = ["--one", str(size), "--store", f"{place}/store", "--stored", str(rows)]
+                    subprocess.run([sys.executable, "-m", __spec__.name, *flags], check=True)
+    elif asked.one is None:
         flags = ["--restored"] if asked.restored else []
         for size in (*asked.sizes, 0):
             subprocess.run([sys.executable, "-m", __spec__.name, "--one", str(size), *flags], check=True)
@@ -74,38 +94,97 @@ def _ids(size: int, made: Callable[[int], tuple[Persons, int]]) -> None:
         ids=people * _IDS_EACH,
         bytes_per_id=round((after - before) * 2**20 / (people * _IDS_EACH)),
         **{f"{made.__name__[1:]}_per_second": round(things / grown_s)},
-        resolved_alone_per_second=_resolved(persons, people, ("openid",)),
-        resolved_pairs_per_second=_resolved(persons, people, ("uid", "phone")),
-        resolved_usual_per_second=_resolved(persons, people, ("openid",), _usual),
+        **_resolved_each(persons, people),
     )
+
+
+def _resolved_each(persons: Persons, people: int) -> dict[str, int]:
+    return {
+        "resolved_alone_per_second": _resolved(persons, people, ("openid",)),
+        "resolved_pairs_per_second": _resolved(persons, people, ("uid", "phone")),
+        "resolved_usual_per_second": _resolved(persons, people, ("openid",), _usual),
+    }
 
 
 def _learned(people: int) -> tuple[Persons, int]:
     """Customers who became known event by event; the events."""
     tables = Tables()
     persons = Persons(tables, _SALT)
-    for number in range(1, people + 1):
+    _learn(persons, tables, range(1, people + 1))
+    return persons, people * len(_SEEN_TOGETHER)
+
+
+def _learn(persons: Persons, tables: Tables, numbers: Iterable[int], store: RocksStore | None = None) -> None:
+    for number in numbers:
         for event, nodes in enumerate(_becomes_known(number)):
             persons.resolve(nodes, Evidence(f"e{number:09d}-{event}", 1_700_000_000_000 + number))
         if not number % _COMMIT:
             persons.take_facts()
-            tables.take_changes()
-    return persons, people * len(_SEEN_TOGETHER)
+            changes = tables.take_changes()
+            if store is not None:
+                store.commit(changes, Position(number, number))
 
 
 def _restored(people: int) -> tuple[Persons, int]:
-    """The same customers by their rows, which are those of one with other ids; the rows."""
+    """The same customers by their rows; the rows."""
+    tables, made = Tables(), 0
+    for table, key, value in _rows(people):
+        tables.table(table).fill((key,), (value,))
+        made += 1
+    return Persons(tables, _SALT), made
+
+
+def _rows(people: int) -> Iterator[Change]:
+    """Those of one customer with other ids."""
     first = Tables()
     persons = Persons(first, _SALT)
     for event, nodes in enumerate(_becomes_known(_ONE)):
         persons.resolve(nodes, Evidence(f"e{_ONE:09d}-{event}", 1_700_000_000_000))
-    rows, tables = [row for row in first.rows() if row.table in _OF_IDS], Tables()
+    rows = [row for row in first.rows() if row.table in _OF_IDS]
     for number in range(1, people + 1):
         other = _names(number)
         for table, key, value in rows:
             name = _BETWEEN.join(other[part] for part in key.split(_BETWEEN))
-            tables.table(table).fill((name,), (_renamed(value, other, number),))
-    return Persons(tables, _SALT), people * len(rows)
+            yield Change(table, name, _renamed(value, other, number))
+
+
+def _fill(size: int, folder: Path) -> None:
+    """As a worker does that has all in memory; so the indices are made when one first has not."""
+    store, rows, number = RocksStore(folder), _rows(size // _IDS_EACH), 0
+    while part := list(islice(rows, _ROWS)):
+        number += 1
+        store.commit(part, Position(number, number))
+    store.close()
+    began, store = time.perf_counter(), RocksStore(folder, 1)
+    store.ready(lambda done: None)
+    tell("ids_indices", ids=size, seconds=time.perf_counter() - began)
+    store.close()
+
+
+def _stored(size: int, folder: Path, memory_rows: int) -> None:
+    """As after a restart."""
+    people = size // _IDS_EACH
+    gc.disable()
+    before, opened_s = resident_mib(os.getpid()), time.perf_counter()
+    store = RocksStore(folder, memory_rows)
+    store.ready(lambda done: None)
+    tables = loaded(store)
+    persons = Persons(tables, _SALT)
+    opened_s = time.perf_counter() - opened_s
+    figures = _resolved_each(persons, people)
+    began = time.thread_time()
+    _learn(persons, tables, range(people + 1, people + 1 + _NEW), store)
+    tell(
+        "ids_stored",
+        ids=people * _IDS_EACH,
+        disk_bytes_per_id=round(store.size() / (people * _IDS_EACH)),
+        opened_s=opened_s,
+        resident_mib=resident_mib(os.getpid()),
+        resident_mib_before=before,
+        learned_per_second=round(_NEW * len(_SEEN_TOGETHER) / (time.thread_time() - began)),
+        **figures,
+    )
+    store.close()
 
 
 def _names(number: int) -> dict[str, str]:
@@ -151,10 +230,10 @@ def _resolved(persons: Persons, people: int, kinds: Sequence[str], of: Callable[
     """Events of known customers; ids are made before the clock starts, as ingest makes them."""
     events = [[_node(kind, of(at, people)) for kind in kinds] for at in range(_ASKED)]
     evidence = Evidence("again", 1_700_000_000_000)
-    began = time.process_time()
+    began = time.thread_time()
     for nodes in events:
         persons.resolve(nodes, evidence)
-    return round(_ASKED / (time.process_time() - began))
+    return round(_ASKED / (time.thread_time() - began))
 
 
 def _dedup() -> None:

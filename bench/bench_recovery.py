@@ -43,9 +43,10 @@ from streams.worker.state.archive import Archive
 from streams.worker.state.changelog import Commit, pack
 from streams.worker.state.origin import Origin, origin_of
 from streams.worker.state.restore import restore, without_collection
+from streams.worker.state.rocks import RocksStore
 from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.snapshots import Snapshots
-from streams.worker.state.store import Position, RocksStore
+from streams.worker.state.store import Position
 from streams.worker.telemetry import Telemetry
 from streams.worker.topics import create
 

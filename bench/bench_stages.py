@@ -26,7 +26,8 @@ from streams.ingest.validate import Limits
 from streams.journal.frame import Frame, Partition, decode_frame, encode_frame
 from streams.journal.tables import Tables
 from streams.worker.state.changelog import Commit, pack
-from streams.worker.state.store import Position, RocksStore
+from streams.worker.state.rocks import RocksStore
+from streams.worker.state.store import Position
 
 RULES = Path(__file__).parents[1] / "deploy" / "rules"
 _CHUNK = 2_000

@@ -20,6 +20,7 @@ import yaml
 
 from schemas.frames import Resolved
 from schemas.records import Reason
+from streams.compact.cold import Unreadable
 from streams.documents import InvalidDocument
 from streams.engage.agenda import Engage, Public
 from streams.facts import Facts, identity_records
@@ -112,7 +113,7 @@ class Engine:
             self.dedup.end(offset)
             counts["repeated"] = frame.events.num_rows - sum(counts[taken] for taken in _TAKEN)
             return self._outputs(facts, counts, refused)
-        except (Poisoned, MemoryError):
+        except (Poisoned, MemoryError, Unreadable):
             raise
         except Exception as error:
             at = spot_of(item, frame.ranges) if isinstance(item, EventRow | Entry) else None

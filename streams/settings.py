@@ -87,11 +87,15 @@ class Ingest(_Frozen):
 
 
 class Engine(_Frozen):
-    """Commits: one transaction takes frames for `commit_ms` or `commit_bytes`, whichever comes first."""
+    """Commits: one transaction takes frames for `commit_ms` or `commit_bytes`, whichever comes first.
+
+    `memory_rows`: of each table of ids at most twice as many are held in memory; 0: all are.
+    """
 
     commit_ms: Annotated[int, Field(ge=1, le=10_000)] = 100
     commit_bytes: Annotated[int, Field(ge=1, le=64_000_000)] = 4_000_000
     dedup_window_ms: Annotated[int, Field(ge=60_000)] = 86_400_000
+    memory_rows: Annotated[int, Field(ge=0)] = 0
 
 
 class Sink(_Frozen):

@@ -29,6 +29,11 @@ class Besides(MutableMapping[str, Row]):
         """The keys that begin with this id."""
         return [_key(strongest, one) for one in self._rows.get(strongest, ())]
 
+    def among(self, nodes: Iterable[str]) -> set[str]:
+        """The keys in which one of these ids stands."""
+        wanted = set(nodes)
+        return {key for key in self if not wanted.isdisjoint(key.split(_BETWEEN))}
+
     def __getitem__(self, key: str) -> Row:
         strongest, others = _parts(key)
         for one in self._rows.get(strongest, ()):
@@ -77,6 +82,10 @@ class Besides(MutableMapping[str, Row]):
         left = tuple(one for one in row if one[0] != others)
         self._len -= len(row) - len(left)
         return left
+
+    def committed(self) -> None:
+        """See `Table`."""
+        self.changed.clear()
 
     def fill(self, keys: Iterable[str], values: Iterable[Any]) -> None:
         """Sets rows that were kept elsewhere; they don't count as changed."""

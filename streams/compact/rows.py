@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Any, NamedTuple
 
+from streams.compact.cold import MEMBERS, OF_IDS, VISITS, Cold, ColdBesides, ColdTable, OnDemand
 from streams.compact.keys import Hashes, Texts, raw_of
 from streams.compact.shelves import Fixed, Loose
 from streams.compact.tiered import MOST_AT_HAND, Form, Tiered
@@ -54,12 +55,27 @@ class Beside(NamedTuple):
 
 
 class Ids:
-    """The ids that the tables of one shard name, and these tables, each made when it is asked for."""
+    """The ids that the tables of one shard name, and these tables, each made when it is asked for.
 
-    def __init__(self, most_at_hand: int = MOST_AT_HAND) -> None:
+    `cold`: where their rows are, if not all are in memory.
+    """
+
+    def __init__(self, most_at_hand: int = MOST_AT_HAND, cold: Cold | None = None) -> None:
         self._most = most_at_hand
         self._nodes = Texts()
         self._persons = Hashes()
+        self._cold = cold
+        self._cold_tables: list[ColdTable[Any]] = []
+        self._members: OnDemand[tuple[str, ...]] | None = None
+
+    def cold_table(self, name: str) -> ColdTable[Any] | None:
+        """A new table of this name; None where its rows are in memory. See `table`."""
+        if self._cold is None or name not in OF_IDS:
+            return None
+        shaped = {"nodes": Node._make, "links": _links}.get(name, _plain)
+        made = ColdBesides if name == "beside" else ColdTable
+        self._cold_tables.append(made(name, self._cold, self._most, shaped))
+        return self._cold_tables[-1]
 
     def table(self, name: str) -> Tiered[Any] | None:
         """A new table of this name; None where its rows are not packed.
@@ -81,9 +97,27 @@ class Ids:
         """A table, of no changelog, for the nodes of each person by its one_id."""
         return Tiered(self._persons, Loose(), Form(self._pack_nodes, self._unpack_nodes), self._most)
 
+    def cold_members(self) -> OnDemand[tuple[str, ...]] | None:
+        """The same, filled with those that are known; None where the rows are in memory."""
+        if self._cold is not None:
+            cold = self._cold
+            self._members = OnDemand(lambda one_id: tuple(cold.named(MEMBERS, one_id)) or None, self._most)
+        return self._members
+
+    def visits(self) -> Iterable[str]:
+        """The nodes that stand for a part of a value's events, where the rows are not in memory."""
+        return self._cold.named(VISITS, "") if self._cold is not None else ()
+
+    def committed(self) -> None:
+        """See `OnDemand`."""
+        if self._members is not None:
+            self._members.committed()
+
     def wipe(self, node: str) -> None:
         """Overwrites an id that was erased, and that no row names any more."""
         self._nodes.wipe(node)
+        for table in self._cold_tables:
+            table.forget()
 
     def _pack_links(self, row: Iterable[Link]) -> bytes:
         parts = []
@@ -131,6 +165,10 @@ def _pack_node(row: Node) -> bytes:
 def _unpack_node(packed: bytearray, at: int, end: int) -> Node:
     one_id, node_id, seq, seen_ms = _NODE.unpack_from(packed, at)
     return tuple.__new__(Node, (one_id.hex(), node_id.hex(), seq, seen_ms))  # half of the time of Node(...)
+
+
+def _plain(row: Any) -> Any:
+    return row
 
 
 def _links(row: Any) -> Any:

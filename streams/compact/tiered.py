@@ -142,6 +142,10 @@ class Tiered(MutableMapping[str, V]):
             self._shelf.drop(number)
             self._packed -= 1
 
+    def committed(self) -> None:
+        """See `Table`."""
+        self.changed.clear()
+
     def fill(self, keys: Iterable[str], values: Iterable[Any]) -> None:
         """Sets rows that were kept elsewhere; they don't count as changed."""
         shaped = self._form.shaped
@@ -177,6 +181,10 @@ class Tiered(MutableMapping[str, V]):
             self._packed += new
 
     # All rows
+
+    def in_order(self) -> Iterator[str]:
+        """The keys as they are now, in alphabetical order; whoever goes through them may change rows."""
+        return iter(sorted(self))
 
     def each(self) -> Iterator[tuple[str, V]]:
         """Every row with its key, none of which comes to hand by that; nobody writes meanwhile."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from streams.compact.cold import Unreadable
 from streams.engage.absences import Absences
 from streams.engage.dates import Dates
 from streams.engage.erasing import Erasing
@@ -141,7 +142,7 @@ class Engage:
                         self._leave_out(firing)
                     else:
                         self._ripe(key)
-                except MemoryError:
+                except (MemoryError, Unreadable):
                     raise
                 except Exception as error:
                     raise Poisoned(firing, error) from error

@@ -221,12 +221,13 @@ class Breaker:
 
     def strike(self, nodes: Collection[str]) -> None:
         """These were erased: nothing names them any more."""
-        theirs = {key for key in self._beside if self.trusted(key.split(_BETWEEN))[0] in nodes}
+        named = sorted(self._beside.among(nodes))
+        theirs = {key for key in named if self.trusted(key.split(_BETWEEN))[0] in nodes}
         for node in nodes:
             self.forget(node)
         for name in [name for name in self.released if not set(nodes).isdisjoint(name.split(_BETWEEN))]:
             self.released.drop(name)
-        for key in [key for key in self._beside if not set(nodes).isdisjoint(key.split(_BETWEEN))]:
+        for key in [key for key in named if key in self._beside]:
             event_id, at, seq = self._beside[key]
             left = [one for one in key.split(_BETWEEN) if one not in nodes]
             self._beside.drop(key)

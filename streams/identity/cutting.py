@@ -93,14 +93,15 @@ class Cutting:
         self.decide_again(gone, policy, evidence, erased=gone)
         for node in named:
             people.erased.add(node, evidence.event_time_ms)
-        nowhere = gone.difference(people.nodes)
+        nowhere = {node for node in gone if node not in people.nodes}
         aliases = self._meetings.aliases
         for hashed in [hashed for hashed, phone in aliases.items() if not nowhere.isdisjoint((hashed, phone))]:
             aliases.drop(hashed)
         hashes_of = self._meetings.hashes
-        self._cuts.strike(nowhere.union(*(hashes_of(node, policy) for node in nowhere)).difference(people.nodes))
+        names = nowhere.union(*(hashes_of(node, policy) for node in nowhere))
+        self._cuts.strike({node for node in names if node not in people.nodes})
         self._breaker.strike(nowhere)
-        for node in sorted(gone.intersection(people.nodes)):
+        for node in sorted(node for node in gone if node in people.nodes):
             self._breaker.tell(node)
         return hashes
 
@@ -108,7 +109,7 @@ class Cutting:
         """The hashes that stood for these phones and are no nodes of their own: events show a phone by them too."""
         found = {hashed for hashed, phone in self._meetings.aliases.items() if phone in gone}
         found.update(hashed for node in gone for hashed in self._meetings.hashes(node, policy))
-        return sorted(found.difference(self._people.nodes))
+        return sorted(node for node in found if node not in self._people.nodes)
 
     def _with_claims(self, nodes: frozenset[str], policy: MergePolicy) -> frozenset[str]:
         """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""

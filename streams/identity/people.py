@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from streams.compact.cold import OnDemand
 from streams.compact.rows import Link, Node
+from streams.compact.tiered import Tiered
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused
 from streams.identity.erased import Ledger
 from streams.identity.nodes import NOBODY, Evidence, base_of, hash_of, is_contested, pair_of
@@ -46,8 +48,11 @@ class People:
         self.erased = Ledger(tables, salt)
         self._salt = salt
         self._seq: int = self._meta.get("identity_seq", 0)
-        self._members = tables.ids.members()
         self._ids = tables.ids
+        known = tables.ids.cold_members()
+        self._members: Tiered[tuple[str, ...]] | OnDemand[tuple[str, ...]] = (
+            tables.ids.members() if known is None else known
+        )
         self._refusals: dict[str, set[str]] = {}
         self._visits: dict[str, set[str]] = {}
         self.settled = Settled()
@@ -55,13 +60,19 @@ class People:
         self._restore()
 
     def _restore(self) -> None:
-        for node, (one_id, *_) in self.nodes.each():
-            self._enlist(node, one_id)
+        if isinstance(self._members, Tiered):
+            for node, (one_id, *_) in self.nodes.each():
+                self._enlist(node, one_id)
+        for node in self._ids.visits():
+            self._note_visit(node)
         for pair in self.refused:
             self._index(pair)
 
     def _enlist(self, node: str, one_id: str) -> None:
         self._members[one_id] = (*self._members.get(one_id, ()), node)
+        self._note_visit(node)
+
+    def _note_visit(self, node: str) -> None:
         base = base_of(node)
         if base != node:
             self._visits.setdefault(base, set()).add(node)
@@ -83,7 +94,10 @@ class People:
 
     def everyone(self) -> dict[str, list[str]]:
         """All persons with their nodes."""
-        return {one_id: sorted(nodes) for one_id, nodes in self._members.items()}
+        found: dict[str, list[str]] = {}
+        for node, (one_id, *_) in self.nodes.each():
+            found.setdefault(one_id, []).append(node)
+        return {one_id: sorted(nodes) for one_id, nodes in found.items()}
 
     def visits(self, node: str) -> Iterable[str]:
         """The other nodes of this value."""
@@ -140,8 +154,11 @@ class People:
         """A new node belongs to this person."""
         placed = Node(one_id, self.node_id(node), self.next_seq(), seen_ms)
         self.nodes.put(node, placed)
-        self._enlist(node, one_id)
-        if one_id not in self._persons:
+        if one_id in self._persons:
+            self._enlist(node, one_id)
+        else:
+            self._members[one_id] = (node,)
+            self._note_visit(node)
             self._persons.put(one_id, placed.seq)
         self.facts.append(Moved(node, placed.node_id, one_id, placed.seq))
 

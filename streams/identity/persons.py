@@ -228,7 +228,7 @@ class Persons:
         """
         applied = self._policies.apply(tenant, text)
         self._settled.clear()
-        for node in sorted(self._nodes):
+        for node in self._nodes.in_order():
             of = tenant_of(node)
             if tenant in (of, EVERY_TENANT) and self._policies.of(of) is applied:
                 self._look_again(node, applied, evidence)
@@ -236,9 +236,10 @@ class Persons:
         return applied
 
     def _look_again(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
-        if node not in self._nodes or node != base_of(node):
+        out = blocked(node, policy)
+        if not (out or policy.hashed_phones) or node != base_of(node) or node not in self._nodes:
             return
-        if blocked(node, policy):
+        if out:
             self._cutting.remove(node, policy, evidence)
         elif self._name((node,), policy, evidence):
             self._meetings.meet_hashes(node, Sighting(policy, evidence))

@@ -35,8 +35,9 @@ from streams.worker.state.log import Log
 from streams.worker.state.origin import UNKNOWN, Origin, origin_of
 from streams.worker.state.progress import Progress
 from streams.worker.state.restore import restore, without_collection
+from streams.worker.state.rocks import RocksStore
 from streams.worker.state.snapshots import Snapshots, erasures_of
-from streams.worker.state.store import DamagedStore, Position, RocksStore, Store, StoreLocked, rows_of
+from streams.worker.state.store import DamagedStore, Position, Store, StoreLocked, loaded
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
 from streams.worker.unended import end_lost, take_back_lost
@@ -90,7 +91,7 @@ class Fold:
         """
         self._output = Output(self._shard, self._settings.kafka, self._registry)
         folder = self._settings.data / "state" / f"shard-{self._shard:04d}"
-        self._store = _opened(folder, self._stopping)
+        self._store = _opened(folder, self._stopping, self._settings.engine.memory_rows)
         self._here = origin_of(self._settings)
         if self._settings.kafka.transactions:
             end_lost(self._settings, self._shard, self._output, _stands(self._store, self._here))
@@ -136,7 +137,7 @@ class Fold:
         config, store, first = engine_config(self._settings), self._store, [restored]
 
         def renew() -> Engine:
-            return Engine(self._shard, config, first.pop() if first else Tables(rows_of(store)))
+            return Engine(self._shard, config, first.pop() if first else loaded(store))
 
         return Isolating(renew, config.most_faults, self._poisoned)
 
@@ -279,12 +280,14 @@ def _stands(store: Store, here: Origin) -> Position:
         return Position()
 
 
-def _opened(folder: Path, stopping: threading.Event, patience_s: float = _LOCK_PATIENCE_S) -> Store:
+def _opened(
+    folder: Path, stopping: threading.Event, memory_rows: int = 0, patience_s: float = _LOCK_PATIENCE_S
+) -> Store:
     """The store of this folder, as soon as its last owner has let go of it."""
     gives_up = time.monotonic() + patience_s
     while True:
         try:
-            return RocksStore(folder)
+            return RocksStore(folder, memory_rows)
         except StoreLocked:
             if time.monotonic() > gives_up:
                 raise

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.journal.tables import Change
-from streams.worker.state import store as store_module
+from streams.worker.state import rocks as store_module
 from streams.worker.state.origin import UNKNOWN, Origin
-from streams.worker.state.store import DamagedStore, MemoryStore, Position, RocksStore, Store, StoreLocked
+from streams.worker.state.rocks import RocksStore
+from streams.worker.state.store import DamagedStore, MemoryStore, Position, Store, StoreLocked
 from tests.support.changelogs import rows_of
 from tests.support.profiles import law
 
@@ -26,7 +27,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from streams.journal.tables import Change
-from streams.worker.state.store import Position, RocksStore
+from streams.worker.state.rocks import RocksStore
+from streams.worker.state.store import Position
 
 store, first = RocksStore(Path(sys.argv[1])), int(sys.argv[2])
 print("open", flush=True)
@@ -36,9 +38,10 @@ for number in range(first, first + 1_000_000):
 """
 
 
-@pytest.fixture(params=["memory", "rocks"])
+@pytest.fixture(params=["memory", "rocks", "rocks that is read row by row"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store")
+    rows = 1 if "row by row" in request.param else 0
+    opened: Store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store", rows)
     yield opened
     opened.close()
 

@@ -18,7 +18,8 @@ from streams.worker.clients import producer_config
 from streams.worker.output import Output
 from streams.worker.servers import Server, apache_kafka
 from streams.worker.state.changelog import Commit, pack
-from streams.worker.state.store import Position, RocksStore
+from streams.worker.state.rocks import RocksStore
+from streams.worker.state.store import Position
 from streams.worker.unended import take_back_lost
 from tests.integration.life import REGISTRY, Place, place
 from tests.integration.patience import until

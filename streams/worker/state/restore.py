@@ -26,7 +26,7 @@ from streams.worker.state.archive import Archive, Kept
 from streams.worker.state.changelog import Assembler
 from streams.worker.state.log import OtherLog
 from streams.worker.state.origin import UNKNOWN, Origin, is_trusted
-from streams.worker.state.store import DamagedStore, Part, Position, Store
+from streams.worker.state.store import DamagedStore, Part, Position, Store, loaded
 from streams.worker.state.tail import Bounds, Changelog, ChangelogUnavailable, KafkaChangelog
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Restore:
                 f"{self.changelog.name} begins at offset {bounds.first}: what was before was deleted, and neither the "
                 "local store nor a snapshot reaches that far. Bring the snapshots back, or set where they are"
             )
-        tables = Tables() if tables is None else tables
+        tables = self.store.tables() if tables is None else tables
         self._catch_up(tables, bounds)
         return Restored(tables, self.store.position())
 
@@ -128,7 +128,7 @@ class Restore:
             position = self.store.position()
             if position != Position() and self._is_trusted(self.store.origin(), "the local store", bounds):
                 if bounds.first <= position.changelog <= bounds.end:
-                    tables = self._filled("store", self.store.parts(), self.store.entries())
+                    tables = self._loaded_from_store()
                     self.store.bind(self.here)
                     return tables
                 log.warning("%s does not go on from the local store at %d", self.changelog.name, position.changelog)
@@ -136,6 +136,13 @@ class Restore:
             log.warning("%s; it is begun anew", error)
         self._begin_anew()
         return None
+
+    def _loaded_from_store(self) -> Tables:
+        store, told = self.store, self.told
+        of = store.entries()
+        store.ready(lambda done: told("index", done, of))
+        of = store.entries()
+        return loaded(store, lambda done: told("store", done, of))
 
     def _begin_anew(self) -> None:
         self.store.wipe()
@@ -147,12 +154,13 @@ class Restore:
             log.warning("%s is of other topics than %s: %s, not %s", what, self.changelog.name, noted, self.here)
         return trusted
 
-    def _filled(self, source: str, parts: Iterable[Part], of: int) -> Tables:
-        tables, done = Tables(), 0
+    def _filled(self, parts: Iterable[Part], of: int) -> Tables:
+        tables, done = self.store.tables(), 0
         for part in parts:
-            tables.table(part.table).fill(part.keys, part.values)
+            if part.table not in tables.elsewhere:
+                tables.table(part.table).fill(part.keys, part.values)
             done += len(part.keys)
-            self.told(source, done, of)
+            self.told("snapshot", done, of)
         return tables
 
     def _from_snapshots(self, archive: Archive, bounds: Bounds) -> Tables | None:
@@ -175,7 +183,7 @@ class Restore:
         with archive.load(kept) as (header, parts):
             if not self._is_trusted(header.origin, kept.path, bounds):
                 return None
-            tables = self._filled("snapshot", self._stored(parts), header.rows)
+            tables = self._filled(self._stored(parts), header.rows)
         self.store.commit([], header.position)
         log.info("restored %d rows from snapshot %s", header.rows, kept.path)
         return tables
