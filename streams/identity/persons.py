@@ -16,11 +16,13 @@ from schemas.records import BY_HASH
 from streams.compact.rows import Node
 from streams.identity.breaker import Breaker
 from streams.identity.changes import Erased, IdentityFact
+from streams.identity.cuts import Cuts
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
 from streams.identity.nodes import NOBODY, Evidence, base_of, kind_of, pair_of, parts_of, tenant_of
 from streams.identity.people import People
+from streams.identity.phones import Phones
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.identity.quarantine import Quarantine
 from streams.journal.tables import Tables
@@ -36,11 +38,13 @@ class Persons:
     def __init__(self, tables: Tables, salt: bytes, default: MergePolicy = DEFAULT) -> None:
         self._policies = Policies(tables, default)
         self._people = People(tables, salt)
+        cuts = Cuts(tables)
+        self._phones = Phones(self._people, cuts, tables)
         self._breaker = Breaker(self._people, tables)
-        self._meetings = Meetings(self._people, self._breaker, tables)
-        self._cutting = Cutting(self._people, self._meetings, self._breaker)
-        self._quarantine = Quarantine(self._people, self._meetings, self._breaker, self._cutting)
-        self._aliases = tables.table("aliases")
+        self._meetings = Meetings(self._people, self._phones, cuts, self._breaker)
+        self._cutting = Cutting(self._people, self._phones, cuts, self._breaker, self._meetings)
+        self._quarantine = Quarantine(self._people, self._phones, self._breaker, self._meetings, self._cutting)
+        self._aliases = self._phones.aliases
         self._nodes = self._people.nodes
         self._at_hand = self._nodes.at_hand
         self._current = self._people.current
@@ -106,10 +110,10 @@ class Persons:
 
     def _name(self, nodes: Sequence[str], policy: MergePolicy, evidence: Evidence) -> bool:
         """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news."""
-        named = self._meetings.name_hashes(nodes, policy)
+        named = self._phones.name_hashes(nodes, policy)
         for phone, apart in named.items():
             if apart and phone in self._nodes:
-                self._cutting.decide_again((*self._meetings.names(phone, policy), *apart), policy, evidence)
+                self._cutting.decide_again((*self._phones.names(phone, policy), *apart), policy, evidence)
         return bool(named)
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
@@ -162,7 +166,7 @@ class Persons:
         """Links two ids by an operator's word, whatever limits say; why not, where it can't."""
         policy = self._policies.of(tenant)
         usable = self._usable((a, b), policy)
-        if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
+        if len(usable) < 2 or usable[1] in self._phones.hashes(usable[0], policy):
             return _NO_PAIR
         stronger, weaker = usable
         self._name(usable, policy, evidence)
@@ -176,19 +180,23 @@ class Persons:
         """Cuts the link of two ids, and keeps them from being linked again; why not, where it can't."""
         policy = self._policies.of(tenant)
         usable = self._usable((a, b), policy)
-        if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
+        if len(usable) < 2 or usable[1] in self._phones.hashes(usable[0], policy):
             return _NO_PAIR
         self._cutting.cut(usable[0], usable[1], policy, evidence)
         return ""
 
     def erase(self, tenant: str, a: str, evidence: Evidence) -> str:
-        """Takes the person that has this id out, if there is one, as if what was seen of it had never been."""
-        known = self._nodes.get(self._aliases.get(a, a))
-        if known is not None:
-            nodes = self._cutting.erase(known[0], self._policies.of(tenant), evidence)
+        """Takes the person that has this id out, if there is one, as if what was seen of it had never been.
+
+        A phone that nobody showed in plain is that of all who showed a hash of it.
+        """
+        policy = self._policies.of(tenant)
+        bearers = self._phones.bearers(a, policy)
+        for bearer, named in zip(bearers, (a, *bearers[1:]), strict=False):
+            one_id = self._nodes[bearer][0]
+            nodes = self._cutting.erase(one_id, named, policy, evidence)
             self._people.wipe(node for node, _ in nodes)
-            seq = self._people.next_seq()
-            self.facts.append(Erased(tenant, known[0], kind_of(a), nodes, evidence, seq))
+            self.facts.append(Erased(tenant, one_id, kind_of(a), nodes, evidence, self._people.next_seq()))
         return ""
 
     def release(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:

@@ -1,0 +1,188 @@
+"""A phone of which only a shop's hash was seen, and every command that names it in plain."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from streams.compact.rows import Node
+from streams.identity.changes import Erased, Freed, IdentityFact, Unlinked
+from streams.identity.nodes import Evidence
+from streams.identity.persons import Persons
+from streams.identity.policy import DEFAULT, compile_policy
+from streams.journal.tables import Tables
+
+SHOPS = """
+policy: shops
+version: 1
+hashed_phones:
+  - {scope: tmall, algorithm: sha256, salt: s}
+  - {scope: jd, algorithm: md5, salt: j}
+seen_with: {phone: 2 ever}
+"""
+SAID = Evidence("c", 1_000_000)
+NUMBER = "+8613911112222"
+
+
+def node(kind: str, value: str, scope: str = "") -> str:
+    return "\x1f".join(("t1", kind, scope, value))
+
+
+PHONE = node("phone", NUMBER)
+TMALL = node("phone", hashlib.sha256(f"s{NUMBER}".encode()).hexdigest(), "tmall")
+JD = node("phone", hashlib.md5(f"j{NUMBER}".encode(), usedforsecurity=False).hexdigest(), "jd")
+UID, OTHER = node("uid", "u1"), node("uid", "u2")
+
+
+def card(number: int) -> str:
+    return node("member_card", f"c{number}")
+
+
+class Told:
+    """Persons under the shops' policy, and events told one by one."""
+
+    def __init__(self, *events: tuple[str, ...]) -> None:
+        self.tables = Tables()
+        self.persons = Persons(self.tables, b"salt", compile_policy(SHOPS, DEFAULT))
+        for nodes in events:
+            self.see(*nodes)
+
+    def see(self, *nodes: str, at_ms: int = 0) -> Node | None:
+        left = self.persons.unerased(nodes, at_ms)
+        return None if left is None else self.persons.resolve(left, Evidence("e", at_ms))
+
+    def who(self, node: str) -> str:
+        return self.persons.node(node).one_id
+
+    def facts(self) -> list[IdentityFact]:
+        return self.persons.take_facts()
+
+    def mentions(self, text: str) -> list[str]:
+        """The tables that have this text in a row."""
+        return sorted({table for table, *row in self.tables.rows() if text in repr(row)})
+
+
+def erased(told: Told) -> list[Erased]:
+    return [fact for fact in told.facts() if isinstance(fact, Erased)]
+
+
+def test_erasing_a_phone_takes_out_who_showed_a_hash_of_it() -> None:
+    told = Told((UID, TMALL), (OTHER,))
+    gone = told.who(UID)
+    told.facts()
+    assert told.persons.erase("t1", PHONE, SAID) == ""
+    (fact,) = erased(told)
+    assert (fact.one_id, fact.kind) == (gone, "phone")
+    assert {one for one, _ in fact.nodes} == {UID, PHONE, TMALL, JD}
+    assert told.persons.everyone().keys() == {told.who(OTHER)}
+    assert told.mentions(NUMBER) == told.mentions(TMALL.split("\x1f")[3]) == []
+
+
+@pytest.mark.parametrize("name", [PHONE, TMALL, JD])
+def test_what_happened_before_comes_back_by_no_name_of_the_phone(name: str) -> None:
+    told = Told((UID, TMALL))
+    told.persons.erase("t1", PHONE, SAID)
+    assert told.see(name) is None
+    returned = told.see(name, at_ms=SAID.event_time_ms + 1)
+    assert returned is not None
+    assert returned.node_id != Told((name,)).persons.node(name).node_id
+
+
+def test_each_person_with_a_hash_of_the_phone_is_taken_out() -> None:
+    told = Told((UID, TMALL), (OTHER, JD))
+    gone = {told.who(UID), told.who(OTHER)}
+    told.facts()
+    told.persons.erase("t1", PHONE, SAID)
+    facts = erased(told)
+    assert {fact.one_id for fact in facts} == gone
+    assert not told.persons.everyone()
+    nodes = [one for fact in facts for one, _ in fact.nodes]
+    assert sorted(nodes) == sorted({UID, OTHER, PHONE, TMALL, JD})
+
+
+def test_a_plain_phone_is_taken_out_and_whom_its_hash_was_refused_for_stays() -> None:
+    told = Told((OTHER, TMALL), (UID, PHONE))
+    assert told.who(UID) != told.who(OTHER)
+    told.persons.erase("t1", PHONE, SAID)
+    assert not told.who(UID)
+    assert told.who(TMALL) == told.who(OTHER)
+
+
+def test_a_person_with_a_cut_leaves_no_phone_in_plain_behind() -> None:
+    told = Told((UID, TMALL), (OTHER,))
+    told.persons.unlink("t1", OTHER, PHONE, SAID)
+    assert "cuts" in told.mentions(NUMBER)
+    told.persons.erase("t1", PHONE, SAID)
+    assert told.mentions(NUMBER) == []
+
+
+def test_unlinking_tells_the_pair_by_each_name_that_is_known() -> None:
+    told = Told((UID, TMALL))
+    told.facts()
+    assert told.persons.unlink("t1", UID, PHONE, SAID) == ""
+    assert told.who(UID) != told.who(TMALL)
+    pairs = [(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Unlinked) and fact.b]
+    assert pairs == [(UID, TMALL)]
+    both = Told((UID, TMALL), (UID, PHONE))
+    both.facts()
+    both.persons.unlink("t1", UID, TMALL, SAID)
+    pairs = [(fact.a, fact.b) for fact in both.facts() if isinstance(fact, Unlinked) and fact.b]
+    assert sorted(pairs, key=str) == sorted([(UID, PHONE), (UID, TMALL)], key=str)
+
+
+def test_linking_joins_who_showed_the_hash() -> None:
+    told = Told((UID, TMALL), (card(1),))
+    assert told.persons.link("t1", card(1), PHONE, SAID) == ""
+    assert told.who(card(1)) == told.who(UID)
+
+
+def till() -> Told:
+    """Three cards with one phone, by its hash: it is found out."""
+    told = Told(*((card(number), TMALL) for number in range(3)))
+    assert set(told.tables.table("suspects")) == {TMALL}
+    told.facts()
+    return told
+
+
+def words(told: Told) -> set[tuple[str, str | None, str]]:
+    return {(fact.a, fact.b, fact.word) for fact in told.facts() if isinstance(fact, Freed) and fact.word}
+
+
+def test_a_suspected_hash_is_released_by_its_phone() -> None:
+    told = till()
+    assert told.persons.release("t1", PHONE, None, SAID) == ""
+    assert words(told) == {(TMALL, None, "released")}
+    assert not told.tables.table("suspects")
+    assert told.who(card(0)) == told.who(TMALL)
+
+
+def test_a_suspected_hash_is_rejected_by_its_phone() -> None:
+    told = till()
+    assert told.persons.reject("t1", PHONE, None, SAID) == ""
+    assert (TMALL, None, "rejected") in words(told)
+    assert set(told.tables.table("suspects")) == {TMALL, PHONE}
+
+
+def test_one_link_of_a_suspected_hash_is_released_by_its_phone() -> None:
+    told = till()
+    assert told.persons.release("t1", card(1), PHONE, SAID) == ""
+    assert {tuple(sorted((a, b or ""))) for a, b, _ in words(told)} == {(card(1), TMALL)}
+    assert told.who(card(1)) == told.who(TMALL)
+    assert told.who(card(2)) != told.who(TMALL)
+
+
+def test_one_link_of_a_suspected_hash_is_rejected_by_its_phone() -> None:
+    told = till()
+    assert told.persons.reject("t1", card(1), PHONE, SAID) == ""
+    assert {tuple(sorted((a, b or ""))) for a, b, _ in words(told)} == {(card(1), TMALL)}
+    told.persons.release("t1", PHONE, None, SAID)
+    assert told.who(card(1)) != told.who(TMALL)
+    assert told.who(card(2)) == told.who(TMALL)
+
+
+def test_a_phone_of_which_nothing_is_held_can_be_neither_released_nor_rejected_with_another() -> None:
+    told = Told((UID, TMALL))
+    assert told.persons.release("t1", PHONE, None, SAID) == "it is not held"
+    assert told.persons.release("t1", UID, PHONE, SAID) == "it is not held"
+    assert told.persons.reject("t1", UID, PHONE, SAID) == "it is not held"
