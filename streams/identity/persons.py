@@ -40,7 +40,7 @@ class Persons:
         self._people = People(tables, salt)
         cuts = Cuts(tables)
         self._phones = Phones(self._people, cuts, tables)
-        self._breaker = Breaker(self._people, tables)
+        self._breaker = Breaker(self._people, self._phones, tables)
         self._meetings = Meetings(self._people, self._phones, cuts, self._breaker)
         self._cutting = Cutting(self._people, self._phones, cuts, self._breaker, self._meetings)
         self._quarantine = Quarantine(self._people, self._phones, self._breaker, self._meetings, self._cutting)

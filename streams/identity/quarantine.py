@@ -42,7 +42,7 @@ class Quarantine:
         self._breaker.fresh.clear()
         while todo:
             node = todo.popleft()
-            line = self._inherited(node, policy) or self._breaker.exceeded(node, policy)
+            line = self._inherited(node, policy) or self._breaker.degrees.exceeded(node, policy)
             if line:
                 todo += self._suspect(node, line, policy, evidence)
 
@@ -72,7 +72,7 @@ class Quarantine:
     def _news(self, node: str) -> list[str]:
         found = []
         for pair in self._breaker.beside(node):
-            seen = self._breaker.first_seen(pair.a, pair.b)
+            seen = self._breaker.degrees.first_seen(pair.a, pair.b)
             if seen is None or seen > pair.seq:
                 found += [pair.b, pair.a]
         return found

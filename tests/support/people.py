@@ -184,12 +184,15 @@ class People:
         return f"bridge: rivals {policy.rivals}" if policy.rivals and rivals >= policy.rivals else ""
 
     def suspicious(self, node: Node, policy: MergePolicyText) -> bool:
-        """Whether it was seen with more others of one kind and issuer than the policy allows."""
-        times: dict[tuple[str, str], list[int]] = {}
+        """Whether it (a phone with its hash) was seen with more others of one kind and issuer than the policy allows."""
+        forms, first = set(self.forms_of(node, policy)), dict[Node, int]()
         for pair, (_, _, time) in self.met.items():
-            if node in pair and not pair & self.suspects and pair not in self.cut:
-                other = next(iter(pair - {node}))
-                times.setdefault((other[1], other[2]), []).append(time)
+            if pair & forms and not pair & self.suspects and pair not in self.cut:
+                for other in pair - forms:
+                    first.setdefault(other, time)
+        times: dict[tuple[str, str], list[int]] = {}
+        for other, time in first.items():
+            times.setdefault((other[1], other[2]), []).append(time)
         for (kind, _), seen in times.items():
             for of, most, within in policy.seen_on if policy.of(kind) == "weak" else policy.seen_with:
                 near = max(sum(0 <= other - at < within for other in seen) for at in seen) if within else len(seen)

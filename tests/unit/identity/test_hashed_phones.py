@@ -186,3 +186,40 @@ def test_a_phone_of_which_nothing_is_held_can_be_neither_released_nor_rejected_w
     assert told.persons.release("t1", PHONE, None, SAID) == "it is not held"
     assert told.persons.release("t1", UID, PHONE, SAID) == "it is not held"
     assert told.persons.reject("t1", UID, PHONE, SAID) == "it is not held"
+
+
+def found_out(*events: tuple[str, ...]) -> bool:
+    return bool(Told(*events).tables.table("suspects"))
+
+
+def test_with_whom_a_phone_was_seen_counts_whichever_of_its_names_was_shown() -> None:
+    by_hash = [(card(number), TMALL) for number in range(2)]
+    assert not found_out(*by_hash, (PHONE,))
+    assert found_out(*by_hash, (card(2), PHONE))
+    assert not found_out(*by_hash, (card(0), PHONE), (card(1), PHONE))
+    assert found_out((card(0), TMALL), (card(1), JD), (card(2), PHONE))
+
+
+def test_a_till_that_is_found_out_by_both_names_together_joins_nobody_any_more() -> None:
+    told = Told((card(0), TMALL), (card(1), TMALL), (card(2), PHONE))
+    assert set(told.tables.table("suspects")) == {PHONE, TMALL}
+    assert len({told.who(one) for one in (card(0), card(1), card(2), PHONE, TMALL)}) == 5
+
+
+def test_a_policy_that_tells_which_hashes_are_of_a_phone_finds_a_till_out() -> None:
+    told = Told()
+    told.persons.apply("t1", "policy: shops\nversion: 1\nseen_with: {phone: 2 ever}\n", SAID)
+    for number in range(2):
+        told.see(card(number), TMALL)
+        told.see(card(number + 2), PHONE)
+    assert not told.tables.table("suspects")
+    told.persons.apply("t1", SHOPS.replace("version: 1", "version: 2"), SAID)
+    assert set(told.tables.table("suspects")) == {PHONE, TMALL}
+
+
+def test_a_phone_that_was_released_is_not_found_out_by_its_hash() -> None:
+    told = Told(*((card(number), PHONE) for number in range(3)))
+    told.persons.release("t1", PHONE, None, SAID)
+    for number in range(3, 9):
+        told.see(card(number), TMALL)
+    assert not told.tables.table("suspects")
