@@ -103,16 +103,21 @@ class Persons:
     def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
         """The ids that name somebody, the strongest first, phones in plain where they are known so."""
         aliases, known, ranks = self._aliases, self._nodes, policy.ranks
-        good = [node for node in nodes if node in known or not blocked(node, policy)]
-        if len(good) < 2:
-            return [aliases.get(node, node) for node in good]
-        return sorted({aliases.get(node, node) for node in good}, key=lambda node: (ranks[kind_of(node)], node))
+        plain = {aliases.get(node, node) for node in nodes}
+        good = [node for node in plain if node in known or not blocked(node, policy)]
+        return sorted(good, key=lambda node: (ranks[kind_of(node)], node))
 
     def _name(self, nodes: Sequence[str], policy: MergePolicy, evidence: Evidence) -> bool:
-        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news."""
+        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news.
+
+        The hashes of one that is blocked leave their persons.
+        """
         named = self._phones.name_hashes(nodes, policy)
         for phone, apart in named.items():
-            if apart and phone in self._nodes:
+            if blocked(phone, policy):
+                for form in self._phones.forms(phone, policy):
+                    self._cutting.remove(form, policy, evidence)
+            elif apart and phone in self._nodes:
                 self._cutting.decide_again((*self._phones.names(phone, policy), *apart), policy, evidence)
         return bool(named)
 
@@ -246,9 +251,11 @@ class Persons:
     def _look_again(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
         if node not in self._nodes or node != base_of(node):
             return
-        if blocked(node, policy):
-            self._cutting.remove(node, policy, evidence)
-        elif self._name((node,), policy, evidence):
+        news = self._name((node,), policy, evidence)
+        if blocked(self._aliases.get(node, node), policy):
+            if node in self._nodes:  # it did not leave with what it is another name of
+                self._cutting.remove(node, policy, evidence)
+        elif news:
             self._meetings.meet_hashes(node, Sighting(policy, evidence))
 
     # Questions
@@ -299,5 +306,5 @@ class Persons:
 
 def blocked(node: str, policy: MergePolicy) -> bool:
     """Whether the node's value stands for nobody."""
-    _, kind, _, value = parts_of(node)
-    return policy.blocked(kind, value)
+    _, kind, scope, value = parts_of(node)
+    return policy.blocked(kind, value, scope)

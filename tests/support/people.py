@@ -79,7 +79,8 @@ class People:
 
     def usable(self, tenant: str, ids: Iterable[Id], policy: MergePolicyText) -> list[Node]:
         """The ids that may name somebody, the strongest first, hashes as the phones that they are known to be of."""
-        nodes = {(tenant, *given) for given in ids if given[2] not in BLOCKED | set(policy.blocked)}
+        blocked = BLOCKED.union(policy.blocked, (hashed(value, policy) for value in policy.blocked))
+        nodes = {(tenant, *given) for given in ids if given[2] not in blocked}
         phones = [node for node in (*self.seen, *nodes) if node[:3] == (tenant, "phone", "") and len(node) == 4]
         plain = {hashed(node[3], policy): node for node in phones}
         known = {plain.get(n[3], n) if n[1:3] == ("phone", policy.shop) and policy.shop else n for n in nodes}
@@ -184,7 +185,7 @@ class People:
         return f"bridge: rivals {policy.rivals}" if policy.rivals and rivals >= policy.rivals else ""
 
     def suspicious(self, node: Node, policy: MergePolicyText) -> bool:
-        """Whether it (a phone with its hash) was seen with more others of one kind and issuer than the policy allows."""
+        """Whether it, or the phone that it is, was seen with more others of one kind and issuer than allowed."""
         forms, first = set(self.forms_of(node, policy)), dict[Node, int]()
         for pair, (_, _, time) in self.met.items():
             if pair & forms and not pair & self.suspects and pair not in self.cut:

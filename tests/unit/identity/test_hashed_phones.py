@@ -8,7 +8,7 @@ import pytest
 
 from streams.compact.rows import Node
 from streams.identity.changes import Erased, Freed, IdentityFact, Unlinked
-from streams.identity.nodes import Evidence
+from streams.identity.nodes import NOBODY, Evidence
 from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, compile_policy
 from streams.journal.tables import Tables
@@ -223,3 +223,82 @@ def test_a_phone_that_was_released_is_not_found_out_by_its_hash() -> None:
     for number in range(3, 9):
         told.see(card(number), TMALL)
     assert not told.tables.table("suspects")
+
+
+# Phones that name nobody
+
+LISTED = f"blocked: [{{kind: phone, values: ['{NUMBER}']}}]\n"
+FITTING = "blocked: [{kind: phone, pattern: '\\+861391111[0-9]{4}'}]\n"
+NEWER = SHOPS.replace("version: 1", "version: 2")
+
+
+def blocking(policy: str, *events: tuple[str, ...]) -> Told:
+    told = Told()
+    told.persons.apply("t1", policy, SAID)
+    for nodes in events:
+        told.see(*nodes)
+    return told
+
+
+def apart(told: Told, *nodes: str) -> bool:
+    return len({told.who(node) for node in nodes}) == len(nodes)
+
+
+@pytest.mark.parametrize("name", [TMALL, JD])
+def test_a_hash_of_a_phone_that_is_blocked_by_name_names_nobody(name: str) -> None:
+    told = blocking(SHOPS + LISTED, (card(0), name), (card(1), name), (name,))
+    assert apart(told, card(0), card(1))
+    assert not told.who(name)
+    assert told.see(name) == NOBODY
+
+
+def test_a_shops_hash_of_a_phone_that_tests_use_names_nobody() -> None:
+    tested = node("phone", hashlib.sha256(b"s+8613800138000").hexdigest(), "tmall")
+    told = Told((card(0), tested), (card(1), tested))
+    assert apart(told, card(0), card(1))
+    assert not told.who(tested)
+
+
+def test_a_hash_names_nobody_once_its_phone_is_seen_and_a_pattern_blocks_that() -> None:
+    told = blocking(SHOPS + FITTING, (card(0), TMALL), (card(1), TMALL))
+    assert not apart(told, card(0), card(1))
+    told.see(UID, PHONE)
+    assert apart(told, card(0), card(1), UID)
+    told.see(card(2), TMALL)
+    told.see(card(2), JD)
+    assert {told.who(name) for name in (PHONE, TMALL, JD)} == {""}
+    assert told.persons.members(told.who(card(2))) == [card(2)]
+
+
+@pytest.mark.parametrize("block", [LISTED, FITTING])
+@pytest.mark.parametrize("seen", [(TMALL, PHONE), (PHONE, TMALL)])
+def test_a_policy_that_blocks_a_phone_takes_its_hashes_out_of_their_persons(block: str, seen: tuple[str, ...]) -> None:
+    told = blocking(SHOPS, *((card(number), name) for number, name in enumerate(seen)))
+    assert not apart(told, card(0), card(1))
+    told.persons.apply("t1", NEWER + block, SAID)
+    assert apart(told, card(0), card(1))
+    assert {told.who(name) for name in (PHONE, TMALL)} == {""}
+
+
+def test_a_policy_that_tells_of_hashes_and_blocks_the_phone_takes_both_out() -> None:
+    told = blocking("policy: shops\nversion: 1\n", (card(0), TMALL), (card(1), TMALL), (UID, PHONE))
+    told.persons.apply("t1", NEWER + FITTING, SAID)
+    assert apart(told, card(0), card(1), UID)
+    assert {told.who(name) for name in (PHONE, TMALL)} == {""}
+
+
+def test_a_phone_that_is_blocked_no_more_is_known_by_its_hash_again() -> None:
+    told = blocking(SHOPS + FITTING, (UID, PHONE), (card(0), TMALL))
+    told.persons.apply("t1", NEWER, SAID)
+    told.see(UID, TMALL)
+    told.see(card(0), JD)
+    assert told.who(UID) == told.who(card(0)) == told.who(PHONE)
+
+
+@pytest.mark.parametrize("name", [PHONE, TMALL])
+def test_no_command_takes_a_phone_that_is_blocked(name: str) -> None:
+    told = blocking(SHOPS + LISTED, (UID, name))
+    assert told.persons.link("t1", UID, name, SAID)
+    assert told.persons.unlink("t1", UID, name, SAID)
+    assert told.persons.reject("t1", name, None, SAID)
+    assert told.persons.members(told.who(UID)) == [UID]
