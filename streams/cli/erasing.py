@@ -17,8 +17,9 @@ from sinks.erasing import BY_NODE
 from sinks.statements import literal
 from streams.cli.failure import Failure, Misuse
 from streams.cli.identity import identity_of
-from streams.cli.person import Ask, Person
-from streams.cli.persons import asking, found
+from streams.cli.named import Ask, asking
+from streams.cli.person import Person
+from streams.cli.persons import found
 from streams.cli.rules import user
 from streams.cli.tables import print_json, print_records
 from streams.settings import Settings

@@ -19,6 +19,7 @@ from streams.cli.arguments import add_json
 from streams.cli.failure import Failure, Misuse
 from streams.cli.identity import identity_of
 from streams.cli.inforce import law, progress
+from streams.cli.named import naming_of
 from streams.cli.stored import Stored
 from streams.cli.tables import print_json, shown
 from streams.delivery.channels import Route
@@ -89,8 +90,7 @@ def _explained(arguments: argparse.Namespace, settings: Settings) -> Explained:
     if not arguments.rule or not (arguments.person or arguments.order):
         raise Misuse("name a TRIGGER_ID, or --rule with --person or --order")
     inquiry = _Inquiry(settings, _tenant(arguments.tenant, settings), arguments.rule, arguments.order)
-    stored = inquiry.stored
-    one_id = stored.person(identity_of(arguments.person)) if arguments.person else stored.buyer(arguments.order)
+    one_id = inquiry.person(arguments.person) if arguments.person else inquiry.stored.buyer(arguments.order)
     return inquiry.about(one_id, lambda history: _same(history, history[-1].cause[0]) if history else [])
 
 
@@ -117,6 +117,11 @@ class _Inquiry:
         self.stored = Stored(settings, tenant)
         self._law = law(settings)
         self._compiled, self._since_ms = self._law.rule(tenant, rule)
+
+    def person(self, text: str) -> str:
+        """The one_id of this id. Raises Failure where nobody has it."""
+        naming = naming_of(self._settings, self._tenant, lambda: self._law.merges.of(self._tenant))
+        return naming.found(identity_of(text))[1]
 
     def about(self, one_id: str, chosen: Any) -> Explained:
         """The case of this person; `chosen` picks the decisions of one match out of all."""

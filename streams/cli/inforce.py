@@ -16,6 +16,8 @@ from schemas.codec import decode_one
 from streams.cli.failure import Failure
 from streams.delivery.policies import Policies
 from streams.documents import InvalidDocument
+from streams.identity.policy import MergePolicy
+from streams.identity.policy import Policies as MergePolicies
 from streams.ingest.regroup import shard_of
 from streams.journal.clock import ALL, EVENT_TOPICS
 from streams.journal.frame import Frame, decode_frame
@@ -31,10 +33,11 @@ _FRAMES_BACK = 500
 
 @dataclass
 class Law:
-    """What `control` says: rules and policies in force, when each rule came first, the source set."""
+    """What `control` says: rules and policies (of delivery, of merging) in force, since when, and the source set."""
 
     book: Book
     policies: Policies
+    merges: MergePolicies = field(default_factory=lambda: MergePolicies(Tables()))
     since: dict[tuple[str, str], int] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
 
@@ -58,12 +61,19 @@ def law(settings: Settings) -> Law:
     return found
 
 
+def merge_policy(settings: Settings, tenant: str) -> MergePolicy:
+    """The merge policy in force for the tenant. Raises BrokerUnavailable."""
+    return law(settings).merges.of(tenant)
+
+
 def _take(found: Law, control: Mapping[str, Any], time_ms: int) -> None:
     if control["kind"] == "rules":
         compiled = found.book.apply(control["tenant"], control["text"])
         found.since.setdefault((control["tenant"], compiled.rule.rule), time_ms)
     elif control["kind"] == "delivery":
         found.policies.apply(control["tenant"], control["text"])
+    elif control["kind"] == "policy":
+        found.merges.apply(control["tenant"], control["text"])
     elif control["kind"] == "sources":
         members = yaml.safe_load(control["text"])["sources"]
         found.sources = tuple(f"{member['topic']}/{member['partition']}" for member in members)

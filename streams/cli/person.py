@@ -1,28 +1,22 @@
 """One person as ClickHouse knows them: ids, when and where they were seen, links with their evidence, held links, what
 else became known.
 
-In: a way to ask SQL; a one_id, or an id in plain. Out: a `Person`. Never: a phone or an e-mail in full, which no table
+In: a way to ask SQL; a one_id. Out: a `Person`. Never: a phone or an e-mail in full, which no table
 has; a change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any, NamedTuple
 
-from schemas.records import Identity
-from sinks.sink import Answer
 from sinks.statements import literal
-from streams.cli.failure import Failure
+from streams.cli.named import Ask
 from streams.compact.rows import Link
 from streams.identity.explain import Chain, explain
-from streams.identity.nodes import SEPARATOR, hash_of
 from streams.identity.policy import DEFAULT
-
-Ask = Callable[[str], Answer]
 
 
 class Id(NamedTuple):
@@ -98,42 +92,6 @@ class Person:
         for link in self.links:
             links[link.b].append(Link(link.a, link.event_id, link.time_ms, link.seq, False))
         return explain(links, a, b, lambda node: DEFAULT.ranks[self.ids[node].kind])
-
-
-def node_of(ask: Ask, tenant: str, identity: Identity, salt: bytes) -> str:
-    """The hash under which facts have this id now: another one after each time that it was erased."""
-    node = SEPARATOR.join((tenant, identity["kind"], identity["scope"] or "", identity["value"]))
-    for times in count():
-        hashed = hash_of(node, salt, times)
-        asked = (
-            f"SELECT count() FROM siyu.identity_erased WHERE tenant = {literal(tenant)} AND node = {literal(hashed)}"
-        )
-        if not ask(asked).rows[0][0]:
-            return hashed
-    raise AssertionError
-
-
-def person_of(ask: Ask, tenant: str, node: str) -> str:
-    """The one_id of the person that has this node today. Raises Failure where nobody has."""
-    found = _ids(ask, tenant, f"node = {literal(node)}")
-    if not found or not found[0].one_id:
-        raise Failure("that id is nobody's: no event has shown it, or its value is blocked")
-    return found[0].one_id
-
-
-def today(ask: Ask, tenant: str, one_id: str) -> str:
-    """Who this person is today: another one_id where it was merged. Raises Failure where there is not one such."""
-    found = _ids(ask, tenant, _of(tenant, one_id))
-    persons = sorted({one.one_id for one in found} - {""})
-    if one_id in persons:
-        return one_id
-    if len(persons) != 1:
-        raise Failure(
-            f"the ids of {one_id} belong to {', '.join(persons)} today: name one of them"
-            if persons
-            else f"nobody is known as {one_id}"
-        )
-    return persons[0]
 
 
 def read_person(ask: Ask, tenant: str, one_id: str) -> Person:

@@ -1,6 +1,7 @@
 """`siyu identity show` and `explain`: who a person is, and why two ids are one person, from the database.
 
-In: a one_id or ids. Out: tables or JSON lines; a drawing. Never: the broker; a change; a phone in full.
+In: a one_id or ids. Out: tables or JSON lines; a drawing. Never: a change; a phone in full; the broker, unless a phone
+is known by no plain number.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import argparse
 import re
 from typing import Any
 
-from sinks.sink import Answer
 from streams.cli.drawing import drawn
 from streams.cli.failure import Failure, Misuse
 from streams.cli.identity import identity_of
-from streams.cli.person import Ask, Person, as_records, change_record, moment, node_of, person_of, read_person, today
-from streams.cli.query import answer_of
+from streams.cli.inforce import merge_policy
+from streams.cli.named import asking, naming_of
+from streams.cli.person import Person, as_records, change_record, moment, read_person
 from streams.cli.tables import print_json, print_records
 from streams.identity.explain import Chain, Step
 from streams.settings import Settings
@@ -35,22 +36,14 @@ def tenant_of(arguments: argparse.Namespace, settings: Settings) -> str:
     return str(tenant)
 
 
-def asking(settings: Settings) -> Ask:
-    """A way to ask the database of these settings."""
-
-    def ask(sql: str) -> Answer:
-        return answer_of(sql, settings)
-
-    return ask
-
-
 def found(text: str, arguments: argparse.Namespace, settings: Settings) -> tuple[Person, str]:
     """The person of a one_id or id, and the node of the id, "" for a one_id. Raises Failure."""
     ask, tenant = asking(settings), tenant_of(arguments, settings)
+    naming = naming_of(settings, tenant, lambda: merge_policy(settings, tenant))
     if _ONE_ID.fullmatch(text):
-        return read_person(ask, tenant, today(ask, tenant, text)), ""
-    node = node_of(ask, tenant, identity_of(text), settings.salt.get_secret_value().encode())
-    return read_person(ask, tenant, person_of(ask, tenant, node)), node
+        return read_person(ask, tenant, naming.today(text)), ""
+    node, one_id = naming.found(identity_of(text))
+    return read_person(ask, tenant, one_id), node
 
 
 def show(arguments: argparse.Namespace, settings: Settings) -> int:

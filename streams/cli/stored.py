@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.masking import keyed_hash, masked
-from schemas.records import Identity
 from sinks.statements import render
 from streams.cli.failure import Failure
 from streams.cli.query import answer_of
@@ -20,7 +18,6 @@ from streams.engage.sending import ANSWERS
 from streams.explain.case import Happening
 from streams.explain.journey import Moved
 from streams.explain.sending import Decided, KnownId, Sent
-from streams.identity.policy import DEFAULT
 from streams.rules import kinds
 from streams.rules.book import Compiled
 from streams.settings import Settings
@@ -44,21 +41,6 @@ class Stored:
     def _ask(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         answer = answer_of(render(sql, {"tenant": self._tenant, **parameters}), self._settings)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-
-    def person(self, identity: Identity) -> str:
-        """The one_id of this id. Raises Failure where nobody has it."""
-        text = (self._tenant, identity["kind"], identity["scope"] or "", identity["value"])
-        node = keyed_hash("\x1f".join(text), self._settings.salt.get_secret_value().encode())
-        rows = self._ask(_NOW, node=node)
-        if not rows or not rows[0]["one_id"]:
-            raise Failure(self._unknown(identity))
-        return str(rows[0]["one_id"])
-
-    def _unknown(self, identity: Identity) -> str:
-        shown = f"{identity['kind']} {masked(identity['kind'], identity['value'])}"
-        if DEFAULT.blocked(identity["kind"], identity["value"]):
-            return f"{shown} is a value that names nobody, as zeros and test phones do"
-        return f"nobody of {self._tenant} is known by {shown} (looked up with the salt of these settings)"
 
     def buyer(self, order: str) -> str:
         """The one_id, today, of the first event of this order. Raises Failure where no event names it."""

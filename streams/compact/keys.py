@@ -23,6 +23,10 @@ _WIPED = b"\xfe"
 _HASH_BYTES = 16
 
 
+class Wiped(KeyError):
+    """The key that had this number was erased: whoever still reads rows of before must give them up."""
+
+
 class Keys(Protocol):
     """Keys by number."""
 
@@ -76,21 +80,22 @@ class Texts:
     def text(self, number: int) -> str:
         """See `Keys`."""
         start = self._starts[number]
-        if number in self._gone:
-            raise KeyError(number)
         end = self._bytes.index(_END, start)
+        value = self._bytes[start:end]
         sign = self._bytes[end + 1] << 8 | self._bytes[end + 2]
-        return self._prefixes[sign] + self._bytes[start:end].decode()
+        if number in self._gone:  # asked last, since another thread may wipe it
+            raise Wiped(number)
+        return self._prefixes[sign] + value.decode()
 
     def wipe(self, key: str) -> None:
-        """Overwrites a key, if it is there. Nothing may name its number any more: `text` raises KeyError for it."""
+        """Overwrites a key, if it is there. Nothing may name its number any more: `text` raises `Wiped` for it."""
         number = self.find(key)
         if number >= 0:
             start = self._starts[number]
             end = self._bytes.index(_END, start)
             if end > start:
-                self._bytes[start:end] = _WIPED * (end - start)
                 self._gone.add(number)
+                self._bytes[start:end] = _WIPED * (end - start)
 
 
 class Hashes:

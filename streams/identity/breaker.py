@@ -15,8 +15,10 @@ from itertools import combinations
 from typing import NamedTuple
 
 from streams.identity.changes import Held
+from streams.identity.degrees import Degrees
 from streams.identity.nodes import Evidence, base_of, kind_of, pair_of, prefix_of
 from streams.identity.people import People
+from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
 
@@ -47,9 +49,9 @@ class Pair(NamedTuple):
 class Breaker:
     """Tables `suspects` (node → Suspicion), `released` (node or pair → evidence) and `beside` (ids → evidence, seq)."""
 
-    def __init__(self, people: People, tables: Tables) -> None:
+    def __init__(self, people: People, phones: Phones, tables: Tables) -> None:
         self._people = people
-        self._cuts = tables.table("cuts")
+        self.degrees = Degrees(people, phones, tables)
         self.suspects = tables.table("suspects")
         self.released = tables.table("released")
         self._beside = tables.table("beside")
@@ -95,50 +97,6 @@ class Breaker:
             return rivals.line
         return ""
 
-    def exceeded(self, node: str, policy: MergePolicy) -> str:
-        """The line of the limit that those with whom this value was seen exceed; "" if none."""
-        kind = policy.kinds[kind_of(node)]
-        if node in self.suspects or node in self.released or not self._may_exceed(node, kind.suspicious_from):
-            return ""
-        times: dict[str, list[int]] = {}
-        for partner, (_, at) in self._partners(node).items():
-            if partner not in self.suspects and pair_of(node, partner) not in self._cuts:
-                times.setdefault(prefix_of(partner), []).append(at)
-        for prefix in sorted(times):
-            limits = kind.seen_on if kind_of(prefix) in policy.weak else kind.seen_with
-            for limit, line in limits:
-                if limit.exceeded(times[prefix]):
-                    return line
-        return ""
-
-    def _may_exceed(self, node: str, at_least: int) -> bool:
-        people = self._people
-        most = people.refusal_count(node) + len(people.links.get(node, ()))
-        for each in (node, *people.visits(node)):
-            most += len(people.side(each))
-        return most >= at_least
-
-    def _partners(self, node: str) -> dict[str, tuple[int, int]]:
-        """Every value that stood with this one, and when that was first seen: seq and event time."""
-        people, found = self._people, dict[str, tuple[int, int]]()
-        for pair in people.refusals(node):
-            _, at, seq, *_ = people.refused[pair]
-            a, b = pair.split(_BETWEEN)
-            _earliest(found, b if a == node else a, (seq, at))
-        for each in (node, *people.visits(node)):
-            for member in people.side(each):
-                for to, _, at, seq, _ in people.links.get(member, ()):
-                    if member == each:
-                        _earliest(found, base_of(to), (seq, at))
-                    elif to == each:
-                        _earliest(found, base_of(member), (seq, at))
-        return found
-
-    def first_seen(self, a: str, b: str) -> int | None:
-        """The seq of the first sighting of a pair; None where it was not seen."""
-        known = self._partners(a).get(b)
-        return None if known is None else known[0]
-
     # Changes
 
     def note(self, nodes: Sequence[str], evidence: Evidence) -> None:
@@ -180,8 +138,8 @@ class Breaker:
 
     def notice(self, a: str, b: str, policy: MergePolicy) -> None:
         """A pair is about to be noted: if it is new, its values are to be looked at (`fresh`), the weaker first."""
-        a, b, kinds = base_of(a), base_of(b), policy.kinds
-        news = [node for node in (b, a) if self._may_exceed(node, kinds[kind_of(node)].suspicious_from - 1)]
+        a, b, kinds, may_exceed = base_of(a), base_of(b), policy.kinds, self.degrees.may_exceed
+        news = [node for node in (b, a) if may_exceed(node, kinds[kind_of(node)].suspicious_from - 1, policy)]
         if news and not self._people.met(a, b):
             self.fresh += news
 
@@ -233,10 +191,6 @@ class Breaker:
             self._beside.drop(key)
             if len(left) > 2 and key not in theirs:
                 self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
-
-
-def _earliest(found: dict[str, tuple[int, int]], node: str, seen: tuple[int, int]) -> None:
-    found[node] = min(seen, found.get(node, seen))
 
 
 def _strong(side: Iterable[str], policy: MergePolicy) -> int:

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from streams.identity.breaker import Breaker, Pair
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Moved, Refused, Unlinked
+from streams.identity.cuts import Cuts
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
 from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People, Refusal
+from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
 
 _NONE = Refusal("", 0, 0, "", "")
@@ -45,27 +47,27 @@ class _Before(NamedTuple):
 class Cutting:
     """Decides again over these people."""
 
-    def __init__(self, people: People, meetings: Meetings, breaker: Breaker) -> None:
+    def __init__(self, people: People, phones: Phones, cuts: Cuts, breaker: Breaker, meetings: Meetings) -> None:
         self._people = people
-        self._meetings = meetings
+        self._phones = phones
+        self._cuts = cuts
         self._breaker = breaker
-        self._cuts = meetings.cuts
+        self._meetings = meetings
 
     def cut(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Unlinks a pair for as long as no operator links it; ids that are unknown yet will not be linked either."""
         people = self._people
-        before = people.nodes.get(a)
-        names = [self._meetings.names(node, policy) for node in (a, b)]
+        names = [self._phones.names(node, policy) for node in (a, b)]
+        before = {node: people.nodes[node][0] for node in self._phones.forms(a, policy)}
         self._cuts.put([pair_of(*pair) for pair in product(*names)], evidence)
         self.decide_again(list(chain(*names)), policy, evidence)
-        if before is not None and b in people.nodes:
-            into = people.nodes[b][0]
-            seq = people.next_seq()
-            people.facts.append(Unlinked(a, b, before[0], into, evidence, seq))
+        for one, other in product(before, self._phones.forms(b, policy)):
+            into = people.nodes[other][0]
+            people.facts.append(Unlinked(one, other, before[one], into, evidence, people.next_seq()))
 
     def lift(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Takes a cut back, if there is one: what was seen of the pair counts again."""
-        names = [self._meetings.names(node, policy) for node in (a, b)]
+        names = [self._phones.names(node, policy) for node in (a, b)]
         if self._cuts.lift(pair_of(*pair) for pair in product(*names)):
             self.decide_again(list(chain(*names)), policy, evidence)
 
@@ -80,36 +82,34 @@ class Cutting:
         for each in sorted(gone):
             self._people.remove(each)
 
-    def erase(self, one_id: str, policy: MergePolicy, evidence: Evidence) -> tuple[tuple[str, str], ...]:
+    def erase(self, one_id: str, named: str, policy: MergePolicy, evidence: Evidence) -> tuple[tuple[str, str], ...]:
         """Takes a person out, with all that was seen of it; its nodes and the hashes that they had.
 
-        A value that others have shown too is theirs from now on, under a new hash.
+        A value that others have shown too is theirs from now on, under a new hash. `named`: the id by which an operator
+        named the person, which may be the phone that only a hash of was seen.
         """
         people = self._people
         gone = self._with_claims(frozenset(people.members(one_id)), policy)
-        named = self._hashes(gone, policy)
-        hashes = tuple((node, people.node_id(node)) for node in named)
+        names = self._phones.all_names({*gone, named}, policy)
+        unseen = sorted(node for node in names if node not in people.nodes)
+        hashes = tuple((node, people.node_id(node)) for node in unseen)
         hashes += tuple((node, people.nodes[node][1]) for node in sorted(gone))
         self.decide_again(gone, policy, evidence, erased=gone)
-        for node in named:
+        for node in unseen:
             people.erased.add(node, evidence.event_time_ms)
-        nowhere = {node for node in gone if node not in people.nodes}
-        aliases = self._meetings.aliases
-        for hashed in [hashed for hashed, phone in aliases.items() if not nowhere.isdisjoint((hashed, phone))]:
-            aliases.drop(hashed)
-        hashes_of = self._meetings.hashes
-        names = nowhere.union(*(hashes_of(node, policy) for node in nowhere))
-        self._cuts.strike({node for node in names if node not in people.nodes})
-        self._breaker.strike(nowhere)
+        self._strike({*gone, named}, policy)
         for node in sorted(node for node in gone if node in people.nodes):
             self._breaker.tell(node)
         return hashes
 
-    def _hashes(self, gone: frozenset[str], policy: MergePolicy) -> list[str]:
-        """The hashes that stood for these phones and are no nodes of their own: events show a phone by them too."""
-        found = {hashed for hashed, phone in self._meetings.aliases.items() if phone in gone}
-        found.update(hashed for node in gone for hashed in self._meetings.hashes(node, policy))
-        return sorted(node for node in found if node not in self._people.nodes)
+    def _strike(self, gone: Collection[str], policy: MergePolicy) -> None:
+        """Nothing names these any more, unless others have shown them too."""
+        nodes = self._people.nodes
+        names = self._phones.all_names((node for node in gone if node not in nodes), policy)
+        nowhere = {node for node in names if node not in nodes}
+        self._phones.strike(nowhere)
+        self._cuts.strike(nowhere)
+        self._breaker.strike(nowhere)
 
     def _with_claims(self, nodes: frozenset[str], policy: MergePolicy) -> frozenset[str]:
         """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""

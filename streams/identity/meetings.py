@@ -9,25 +9,22 @@ grow, and every reason to refuse stays true of a person that grows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from streams.identity.breaker import REJECTED, Breaker
 from streams.identity.cuts import Cuts
 from streams.identity.limits import over_limit
 from streams.identity.nodes import (
-    SEPARATOR,
     Evidence,
     base_of,
     contested_of,
     kind_of,
     pair_of,
-    parts_of,
     visit_of,
 )
 from streams.identity.people import People, Refusal
+from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
-from streams.journal.tables import Tables
 
 CONTESTED = "contested"
 UNLINKED = "unlinked"
@@ -43,16 +40,13 @@ class Sighting(NamedTuple):
 
 
 class Meetings:
-    """Decides pairs over these people.
+    """Decides pairs over these people."""
 
-    Table `aliases`, from the hash of a phone to the phone; `cuts`, the pairs that an operator unlinked.
-    """
-
-    def __init__(self, people: People, breaker: Breaker, tables: Tables) -> None:
+    def __init__(self, people: People, phones: Phones, cuts: Cuts, breaker: Breaker) -> None:
         self._people = people
+        self._phones = phones
+        self._cuts = cuts
         self._breaker = breaker
-        self.cuts = Cuts(tables)
-        self.aliases = tables.table("aliases")
 
     def alone(self, node: str, seen: Sighting) -> None:
         """An id was seen; if it is new it is a person of its own."""
@@ -105,7 +99,7 @@ class Meetings:
     def _objection(self, a: str, b: str, seen: Sighting) -> str:
         """Why the two must not be linked; "" if they may."""
         people = self._people
-        if pair_of(a, b) in self.cuts:
+        if pair_of(a, b) in self._cuts:
             return UNLINKED
         if people.together(a, b):
             return ""
@@ -155,7 +149,7 @@ class Meetings:
         people, apart = self._people, contested_of(node)
         if apart not in people.nodes:
             people.found(apart, seen.evidence.event_time_ms)
-        for one in (node, *(one for one in self.hashes(node, seen.policy) if one in people.nodes)):
+        for one in (node, *(one for one in self._phones.hashes(node, seen.policy) if one in people.nodes)):
             people.goes_to(one, apart)
 
     def _join(self, a: str, b: str, seen: Sighting) -> None:
@@ -191,7 +185,7 @@ class Meetings:
             people.goes_to(device, goes_to)
 
     def _cut(self, a: str, b: str) -> str:
-        return UNLINKED if pair_of(a, b) in self.cuts else ""
+        return UNLINKED if pair_of(a, b) in self._cuts else ""
 
     def _login_fault(self, a: str, device: str, goes_to: str, seen: Sighting) -> str:
         """Why this person can't have the value; "" if it can, as always by an operator's word."""
@@ -199,42 +193,9 @@ class Meetings:
             return ""
         return self._cut(a, device) or self._over_limit(a, goes_to, seen)
 
-    # Phones of which only a hash arrives
-
-    def hashes(self, node: str, policy: MergePolicy) -> list[str]:
-        """The nodes of a plain phone's hashes, by the schemes of the policy; none for other ids."""
-        if not policy.hashed_phones or node != base_of(node):
-            return []
-        tenant, kind, scope, value = parts_of(node)
-        if kind != "phone" or scope:
-            return []
-        return [SEPARATOR.join((tenant, kind, *hashed)) for hashed in policy.hashes(value)]
-
-    def name_hashes(self, nodes: Iterable[str], policy: MergePolicy) -> dict[str, list[str]]:
-        """From now on the hashes of these phones stand for the phones.
-
-        The phones of which that is news, each with those from which an operator kept it apart by another name only.
-        """
-        if not policy.hashed_phones:
-            return {}
-        named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self.aliases}
-        for hashed, node in named.items():
-            self.aliases.put(hashed, node)
-            self._people.settled.forget(hashed)
-        return {node: self.cuts.share(self.names(node, policy)) for node in dict.fromkeys(named.values())}
-
     def meet_hashes(self, node: str, seen: Sighting) -> None:
         """A plain phone meets what was known by its hash."""
-        for hashed in self.hashes(node, seen.policy):
+        for hashed in self._phones.hashes(node, seen.policy):
             if hashed in self._people.nodes:
                 self._breaker.inherit(hashed, node)
                 self.meet(node, hashed, seen._replace(by_command=False))
-
-    def names(self, node: str, policy: MergePolicy) -> list[str]:
-        """The nodes that stand for this value, known or not: a phone's hashes are the phone."""
-        phone = self.aliases.get(node, node)
-        return list(dict.fromkeys((phone, node, *self.hashes(phone, policy))))
-
-    def forms(self, node: str, policy: MergePolicy) -> list[str]:
-        """Those of its names that are known."""
-        return [name for name in self.names(node, policy) if name in self._people.nodes]

@@ -16,11 +16,13 @@ from schemas.records import BY_HASH
 from streams.compact.rows import Node
 from streams.identity.breaker import Breaker
 from streams.identity.changes import Erased, IdentityFact
+from streams.identity.cuts import Cuts
 from streams.identity.cutting import Cutting
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
 from streams.identity.nodes import NOBODY, Evidence, base_of, kind_of, pair_of, parts_of, tenant_of
 from streams.identity.people import People
+from streams.identity.phones import Phones
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.identity.quarantine import Quarantine
 from streams.journal.tables import Tables
@@ -36,11 +38,13 @@ class Persons:
     def __init__(self, tables: Tables, salt: bytes, default: MergePolicy = DEFAULT) -> None:
         self._policies = Policies(tables, default)
         self._people = People(tables, salt)
-        self._breaker = Breaker(self._people, tables)
-        self._meetings = Meetings(self._people, self._breaker, tables)
-        self._cutting = Cutting(self._people, self._meetings, self._breaker)
-        self._quarantine = Quarantine(self._people, self._meetings, self._breaker, self._cutting)
-        self._aliases = tables.table("aliases")
+        cuts = Cuts(tables)
+        self._phones = Phones(self._people, cuts, tables)
+        self._breaker = Breaker(self._people, self._phones, tables)
+        self._meetings = Meetings(self._people, self._phones, cuts, self._breaker)
+        self._cutting = Cutting(self._people, self._phones, cuts, self._breaker, self._meetings)
+        self._quarantine = Quarantine(self._people, self._phones, self._breaker, self._meetings, self._cutting)
+        self._aliases = self._phones.aliases
         self._nodes = self._people.nodes
         self._at_hand = self._nodes.at_hand
         self._current = self._people.current
@@ -99,17 +103,22 @@ class Persons:
     def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
         """The ids that name somebody, the strongest first, phones in plain where they are known so."""
         aliases, known, ranks = self._aliases, self._nodes, policy.ranks
-        good = [node for node in nodes if node in known or not blocked(node, policy)]
-        if len(good) < 2:
-            return [aliases.get(node, node) for node in good]
-        return sorted({aliases.get(node, node) for node in good}, key=lambda node: (ranks[kind_of(node)], node))
+        plain = {aliases.get(node, node) for node in nodes}
+        good = [node for node in plain if node in known or not blocked(node, policy)]
+        return sorted(good, key=lambda node: (ranks[kind_of(node)], node))
 
     def _name(self, nodes: Sequence[str], policy: MergePolicy, evidence: Evidence) -> bool:
-        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news."""
-        named = self._meetings.name_hashes(nodes, policy)
+        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news.
+
+        The hashes of one that is blocked leave their persons.
+        """
+        named = self._phones.name_hashes(nodes, policy)
         for phone, apart in named.items():
-            if apart and phone in self._nodes:
-                self._cutting.decide_again((*self._meetings.names(phone, policy), *apart), policy, evidence)
+            if blocked(phone, policy):
+                for form in self._phones.forms(phone, policy):
+                    self._cutting.remove(form, policy, evidence)
+            elif apart and phone in self._nodes:
+                self._cutting.decide_again((*self._phones.names(phone, policy), *apart), policy, evidence)
         return bool(named)
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
@@ -162,7 +171,7 @@ class Persons:
         """Links two ids by an operator's word, whatever limits say; why not, where it can't."""
         policy = self._policies.of(tenant)
         usable = self._usable((a, b), policy)
-        if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
+        if len(usable) < 2 or usable[1] in self._phones.hashes(usable[0], policy):
             return _NO_PAIR
         stronger, weaker = usable
         self._name(usable, policy, evidence)
@@ -176,19 +185,23 @@ class Persons:
         """Cuts the link of two ids, and keeps them from being linked again; why not, where it can't."""
         policy = self._policies.of(tenant)
         usable = self._usable((a, b), policy)
-        if len(usable) < 2 or usable[1] in self._meetings.hashes(usable[0], policy):
+        if len(usable) < 2 or usable[1] in self._phones.hashes(usable[0], policy):
             return _NO_PAIR
         self._cutting.cut(usable[0], usable[1], policy, evidence)
         return ""
 
     def erase(self, tenant: str, a: str, evidence: Evidence) -> str:
-        """Takes the person that has this id out, if there is one, as if what was seen of it had never been."""
-        known = self._nodes.get(self._aliases.get(a, a))
-        if known is not None:
-            nodes = self._cutting.erase(known[0], self._policies.of(tenant), evidence)
+        """Takes the person that has this id out, if there is one, as if what was seen of it had never been.
+
+        A phone that nobody showed in plain is that of all who showed a hash of it.
+        """
+        policy = self._policies.of(tenant)
+        bearers = self._phones.bearers(a, policy)
+        for bearer, named in zip(bearers, (a, *bearers[1:]), strict=False):
+            one_id = self._nodes[bearer][0]
+            nodes = self._cutting.erase(one_id, named, policy, evidence)
             self._people.wipe(node for node, _ in nodes)
-            seq = self._people.next_seq()
-            self.facts.append(Erased(tenant, known[0], kind_of(a), nodes, evidence, seq))
+            self.facts.append(Erased(tenant, one_id, kind_of(a), nodes, evidence, self._people.next_seq()))
         return ""
 
     def release(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:
@@ -236,12 +249,14 @@ class Persons:
         return applied
 
     def _look_again(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
-        out = blocked(node, policy)
-        if not (out or policy.hashed_phones) or node != base_of(node) or node not in self._nodes:
+        odd = policy.hashed_phones or node in self._aliases or blocked(node, policy)
+        if not odd or node != base_of(node) or node not in self._nodes:
             return
-        if out:
-            self._cutting.remove(node, policy, evidence)
-        elif self._name((node,), policy, evidence):
+        news = self._name((node,), policy, evidence)
+        if blocked(self._aliases.get(node, node), policy):
+            if node in self._nodes:  # it did not leave with what it is another name of
+                self._cutting.remove(node, policy, evidence)
+        elif news:
             self._meetings.meet_hashes(node, Sighting(policy, evidence))
 
     # Questions
@@ -292,5 +307,5 @@ class Persons:
 
 def blocked(node: str, policy: MergePolicy) -> bool:
     """Whether the node's value stands for nobody."""
-    _, kind, _, value = parts_of(node)
-    return policy.blocked(kind, value)
+    _, kind, scope, value = parts_of(node)
+    return policy.blocked(kind, value, scope)

@@ -25,8 +25,14 @@ _WORDS = (
     r"|id|email|distinct_?id|not_authenticated|\[object object\]"
 )
 _PLACEHOLDER = re.compile(rf"^[{_QUOTES}]*(?:[0\-]*|-?1|{_WORDS})[{_QUOTES}]*$", re.IGNORECASE)
-_TEST_PHONE = re.compile(r"^\+86(?:1[3-9]0{9}|13800138000|13800000000|13912345678|12345678901)$")
 _HOME = "+86"
+_TEST_PHONES = frozenset(
+    (_HOME + number)
+    for number in (
+        *(f"1{second}000000000" for second in range(3, 10)),
+        *("13800138000", "13800000000", "13912345678", "12345678901"),
+    )
+)
 NEVER = 1 << 62
 
 Lines = tuple[tuple[Limit, str], ...]
@@ -71,15 +77,21 @@ class MergePolicy:
     rivals: Bridge
     hashed_phones: tuple[Hashed, ...]
     _blocked: tuple[Callable[[str, str], bool], ...]
+    _blocked_hashes: frozenset[tuple[str, str]]
 
     @property
     def label(self) -> str:
         """Its name and version."""
         return f"{self.name}@{self.version}"
 
-    def blocked(self, kind: str, value: str) -> bool:
-        """Whether this value names nobody: a placeholder, also in quotes, a test value, or one that a tenant blocks."""
-        if _PLACEHOLDER.match(value) or (kind == "phone" and _TEST_PHONE.match(value)):
+    def blocked(self, kind: str, value: str, scope: str = "") -> bool:
+        """Whether this value names nobody: a placeholder, also in quotes, a test value, or one that a tenant blocks.
+
+        So does a shop's hash of a phone that is a test value or that the policy lists; not of one that a pattern fits.
+        """
+        if _PLACEHOLDER.match(value):
+            return True
+        if kind == "phone" and (value in _TEST_PHONES or (scope, value) in self._blocked_hashes):
             return True
         return any(blocks(kind, value) for blocks in self._blocked)
 
@@ -109,6 +121,7 @@ def compile_policy(text: str, default: MergePolicy | None = None) -> MergePolicy
         rivals=_bridge(spec, node, "rivals", spec.bridge.rivals, default.rivals if default else None),
         hashed_phones=spec.hashed_phones,
         _blocked=tuple(map(_test, spec.blocked)),
+        _blocked_hashes=_blocked_hashes(spec),
     )
 
 
@@ -164,6 +177,13 @@ def _test(blocked: Blocked) -> Callable[[str, str], bool]:
         return bare.casefold() in values or (pattern is not None and pattern.fullmatch(bare) is not None)
 
     return blocks
+
+
+def _blocked_hashes(spec: PolicySpec) -> frozenset[tuple[str, str]]:
+    """Scope and value of the hashes of all phones that are blocked by name."""
+    listed = [value.strip(_QUOTES) for one in spec.blocked if one.kind in (None, "phone") for value in one.values]
+    phones = _TEST_PHONES.union(value for value in listed if value.startswith("+"))
+    return frozenset((scheme.scope, _hashed(scheme, phone)) for scheme in spec.hashed_phones for phone in phones)
 
 
 def _hashed(scheme: Hashed, phone: str) -> str:

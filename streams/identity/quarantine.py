@@ -10,6 +10,8 @@ before it are held.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import product
 
 from schemas.records import BY_HASH
 from streams.identity.breaker import REJECTED, Breaker
@@ -18,6 +20,7 @@ from streams.identity.cutting import Cutting
 from streams.identity.meetings import Meetings, Sighting
 from streams.identity.nodes import SEPARATOR, Evidence, pair_of, tenant_of
 from streams.identity.people import People, Refusal
+from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
 
 _NOT_HELD = "it is not held"
@@ -26,8 +29,9 @@ _NOT_HELD = "it is not held"
 class Quarantine:
     """Changes who is suspected, and has all decided again that it can matter to."""
 
-    def __init__(self, people: People, meetings: Meetings, breaker: Breaker, cutting: Cutting) -> None:
+    def __init__(self, people: People, phones: Phones, breaker: Breaker, meetings: Meetings, cutting: Cutting) -> None:
         self._people = people
+        self._phones = phones
         self._meetings = meetings
         self._breaker = breaker
         self._cutting = cutting
@@ -38,14 +42,14 @@ class Quarantine:
         self._breaker.fresh.clear()
         while todo:
             node = todo.popleft()
-            line = self._inherited(node, policy) or self._breaker.exceeded(node, policy)
+            line = self._inherited(node, policy) or self._breaker.degrees.exceeded(node, policy)
             if line:
                 todo += self._suspect(node, line, policy, evidence)
 
     def _inherited(self, node: str, policy: MergePolicy) -> str:
         """The line by which the phone is suspected in another form, the plain or a hash; "" if in none, or in all."""
         suspects = self._breaker.suspects
-        forms = self._meetings.forms(node, policy) if suspects else ()
+        forms = self._phones.forms(node, policy) if suspects else ()
         lines = [suspects[one][3] for one in forms if one in suspects]
         if not 0 < len(lines) < len(forms):
             return ""
@@ -54,7 +58,7 @@ class Quarantine:
     def _suspect(self, node: str, reason: str, policy: MergePolicy, evidence: Evidence) -> list[str]:
         """Holds its links, also those that it made before; the values of pairs that come to light by that."""
         people, breaker = self._people, self._breaker
-        forms = self._meetings.forms(node, policy)
+        forms = self._phones.forms(node, policy)
         nodes = [one for one in forms if reason == REJECTED or one not in breaker.suspects]
         for one in nodes:
             breaker.suspect(one, evidence, reason)
@@ -68,44 +72,51 @@ class Quarantine:
     def _news(self, node: str) -> list[str]:
         found = []
         for pair in self._breaker.beside(node):
-            seen = self._breaker.first_seen(pair.a, pair.b)
+            seen = self._breaker.degrees.first_seen(pair.a, pair.b)
             if seen is None or seen > pair.seq:
                 found += [pair.b, pair.a]
         return found
 
     def release(self, a: str, b: str | None, policy: MergePolicy, evidence: Evidence) -> str:
         """Decides what is held of the pair, or of the value, as if nothing spoke against it but limits."""
-        if not self.is_held(a, b):
+        held = self._held(a, b, policy)
+        if not held:
             return _NOT_HELD
-        if b is not None:
-            self._breaker.release(pair_of(a, b), evidence)
-            self._cutting.decide_again((a, b), policy, evidence)
-            self._tell("released", a, b, evidence)
-            return ""
-        nodes = [one for one in self._meetings.forms(a, policy) if one in self._breaker.suspects]
-        for node in nodes:
-            self._breaker.release(node, evidence)
-        self._cutting.decide_again(nodes, policy, evidence)
-        for node in nodes:
-            self._tell("released", node, None, evidence)
+        for one, other in held:
+            self._breaker.release(one if other is None else pair_of(one, other), evidence)
+        self._cutting.decide_again([node for pair in held for node in pair if node is not None], policy, evidence)
+        for one, other in held:
+            self._tell("released", one, other, evidence)
         return ""
 
     def reject(self, a: str, b: str | None, policy: MergePolicy, evidence: Evidence) -> str:
         """Cuts the pair; or keeps the value apart for good, whether it was suspected or not."""
         if b is not None:
-            if not self.is_held(a, b):
-                return _NOT_HELD
-            self._cutting.cut(a, b, policy, evidence)
-        else:
-            self._meetings.alone(a, Sighting(policy, evidence))
-            known = set(self._breaker.suspects)
-            self._breaker.fresh += self._suspect(a, REJECTED, policy, evidence)
-            self.look(policy, evidence)
-            for node in self._meetings.forms(a, policy):
-                if node in known and node != a:
-                    self._tell("rejected", node, None, evidence)
-        self._tell("rejected", a, b, evidence)
+            return self._reject_pair(a, b, policy, evidence)
+        self._meetings.alone(a, Sighting(policy, evidence))
+        known = set(self._breaker.suspects)
+        self._breaker.fresh += self._suspect(a, REJECTED, policy, evidence)
+        self.look(policy, evidence)
+        for node in self._phones.forms(a, policy):
+            if node in known and node != a:
+                self._tell("rejected", node, None, evidence)
+        self._tell("rejected", a, None, evidence)
         return ""
+
+    def _reject_pair(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> str:
+        held = self._held(a, b, policy)
+        if not held:
+            return _NOT_HELD
+        self._cutting.cut(a, b, policy, evidence)
+        for one, other in held:
+            self._tell("rejected", one, other, evidence)
+        return ""
+
+    def _held(self, a: str, b: str | None, policy: MergePolicy) -> list[tuple[str, str | None]]:
+        """The pair, or the value, by each of those names by which it is held: a phone and its hashes are one."""
+        names = self._phones.names(a, policy)
+        others: Sequence[str | None] = (None,) if b is None else self._phones.names(b, policy)
+        return [(one, other) for one, other in product(names, others) if self.is_held(one, other)]
 
     def is_held(self, a: str, b: str | None) -> bool:
         """Whether the pair waits for an operator's word; or, without `b`, whether the value is suspected."""

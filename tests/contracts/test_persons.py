@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from schemas.records import Identity
 from sinks.migrations import runner
 from sinks.writer import BlockWriter
+from streams.cli.failure import Failure
 from streams.cli.main import main
+from streams.cli.named import Naming
+from streams.identity.policy import DEFAULT, compile_policy
 from streams.journal.frame import Frame
 from tests.support.frames import SALT, Ev, Journal, Said, fold
 from tests.unit.sinks.opened import DATABASES, opened_database
@@ -176,3 +181,57 @@ def test_an_id_that_nobody_has_is_one_sentence(
     for words in (["show", "uid:nobody"], ["show", "0" * 32], ["explain", "uid:u-1", "uid:nobody"]):
         assert main(["identity", *words]) == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+SHOPS = """
+policy: shops
+version: 1
+hashed_phones: [{scope: tmall, algorithm: sha256, salt: s}, {scope: jd, algorithm: sha1, salt: j}]
+"""
+NUMBER: Identity = {"kind": "phone", "scope": None, "value": "+8613912340044"}
+TMALL = ("phone", "tmall", sha256(b"s+8613912340044").hexdigest())
+JD = ("phone", "jd", sha1(b"j+8613912340044", usedforsecurity=False).hexdigest())
+
+
+@pytest.fixture(params=DATABASES)
+def naming(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Naming]]:
+    """What looks ids up after events with these."""
+    with opened_database(request, tmp_path) as database:
+        runner.apply(database)
+
+        def after(*seen: tuple[tuple[str, str, str], ...]) -> Naming:
+            journal = Journal()
+            for number, ids in enumerate(seen):
+                journal.add(Ev(BASE + number, ids=ids))
+            _, outputs = fold(journal.frames)
+            BlockWriter(database, 0).write([output.resolved for output in outputs])
+            return Naming(database.query, "t1", SALT, lambda: compile_policy(SHOPS, DEFAULT))
+
+        yield after
+
+
+def test_a_phone_that_nobody_showed_in_plain_names_whom_its_hash_does(naming: Callable[..., Naming]) -> None:
+    known = naming((UID, TMALL), (OTHER,))
+    uid: Identity = {"kind": "uid", "scope": None, "value": "u-1"}
+    node, one_id = known.found(NUMBER)
+    assert one_id == known.found(uid)[1]
+    assert node == known.found({"kind": TMALL[0], "scope": TMALL[1], "value": TMALL[2]})[0]
+
+
+def test_a_plain_phone_goes_before_its_hashes(naming: Callable[..., Naming]) -> None:
+    plain = "phone", "", NUMBER["value"]
+    known = naming((UID, TMALL), (OTHER, plain))
+    assert known.found(NUMBER)[1] == known.found({"kind": "uid", "scope": None, "value": "u-2"})[1]
+
+
+def test_a_phone_whose_hashes_name_two_persons_is_one_sentence_that_says_how_to_name_them(
+    naming: Callable[..., Naming],
+) -> None:
+    known = naming((UID, TMALL), (OTHER, JD))
+    with pytest.raises(Failure, match=f"name phone@tmall:{TMALL[2]} or phone@jd:{JD[2]}"):
+        known.found(NUMBER)
+
+
+def test_a_phone_that_nobody_showed_at_all_is_nobodys(naming: Callable[..., Naming]) -> None:
+    with pytest.raises(Failure, match=r"nobody of t1 is known by phone \+86139\*\*\*\*0044"):
+        naming((UID,)).found(NUMBER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from sinks.urls import open_sink
+from streams.cli.failure import Failure
 from streams.cli.main import load, parser_of
 from streams.settings import Engine, Ingest, Kafka, Settings, Sink, Snapshots
 from streams.topics import CHANGELOG
@@ -116,3 +118,47 @@ def _secrets_kept(settings: Settings) -> bool:
         commit = assembler.add(record.value)
         texts += [repr(change) for change in commit.changes] if commit else []
     return any(secret in text for text in texts for secret in SECRETS[:2])
+
+
+NUMBER, HASH_SALT = "13912340077", "the shop's"
+HASHED = hashlib.sha256(f"{HASH_SALT}+86{NUMBER}".encode()).hexdigest()
+HASHING = f"policy: shops\nversion: 1\nhashed_phones: [{{scope: tmall, algorithm: sha256, salt: {HASH_SALT}}}]\n"
+RULE = """
+rule: welcome
+version: 1
+when: { event: { of: register } }
+send: { topic: triggers.coupon, expires_after: 1h, channels: [{ channel: sms, to: phone }] }
+"""
+
+
+def test_every_command_finds_a_person_by_a_phone_of_which_only_a_hash_was_seen(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phone, uid = f"phone:{NUMBER}", "uid:u-hashed"
+    for name, text in (("policy", HASHING), ("rules", RULE)):
+        (settings.data / f"{name}.yaml").write_text(text)
+        siyu(settings, capsys, name, "apply", str(settings.data / f"{name}.yaml"), "--tenant", "t1", "--wait")
+    publish(settings, capsys, "hashed", (f"phone@tmall:{HASHED}", uid), at=int(time.time() * 1000) - 10_000)
+    until(lambda: "hashed-0" in stored(settings, capsys) and is_done(settings, capsys), "the event is stored")
+
+    def ids() -> set[str]:
+        shown = siyu(settings, capsys, "identity", "show", phone, "--json")
+        return {one["id"] for one in shown if one["what"] == "id"}
+
+    assert len(ids()) == 2
+    assert uid in ids()
+    (step,) = siyu(settings, capsys, "identity", "explain", uid, phone, "--json")
+    assert (step["a"], step["event_id"]) == (uid, "hashed-0")
+    (told,) = siyu(settings, capsys, "explain", "--rule", "welcome", "--person", phone, "--json")
+    assert told["one_id"] == siyu(settings, capsys, "identity", "show", uid, "--json")[0]["one_id"]
+
+    siyu(settings, capsys, "identity", "unlink", uid, phone, "--tenant", "t1", "--why", "sold", "--json")
+    until(lambda: uid not in ids() and is_done(settings, capsys), "the phone is of another person")
+    siyu(settings, capsys, "identity", "link", uid, phone, "--tenant", "t1", "--why", "not sold", "--json")
+    until(lambda: uid in ids() and is_done(settings, capsys), "the phone is of the first person again")
+
+    proof = siyu(settings, capsys, "identity", "erase", phone, "--why", "asked for it", "--json")
+    assert {one["after"] for one in proof} == {0}
+    assert "hashed-0" not in stored(settings, capsys)
+    with pytest.raises(Failure, match="nobody of t1 is known by phone"):
+        siyu(settings, capsys, "identity", "show", phone)

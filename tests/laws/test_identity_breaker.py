@@ -100,7 +100,7 @@ def test_found_out_is_as_if_blocked_from_the_start(policy: MergePolicyText, log:
     engine, _ = _run((ruled(policy), *log))
     suspects = _suspects(engine)
     assume(not any(node.endswith("\x1fo1") for node in suspects))
-    blocked = replace(policy, blocked=tuple(node.split("\x1f")[3] for node in suspects))
+    blocked = replace(policy, blocked=(*policy.blocked, *(node.split("\x1f")[3] for node in suspects)))
     other, _ = _run((ruled(blocked), *log))
     assert not _suspects(other)
     assert _persons(engine, suspects) == _persons(other)
@@ -116,7 +116,7 @@ def test_a_value_that_an_operator_rejects_is_as_if_blocked_from_the_start(
     at = data.draw(st.integers(0, len(log)))
     said = [*log[:at], *([_said(log, at, "reject", value)]), *log[at:]]
     engine, _ = _run((ruled(policy), *said))
-    other, _ = _run((ruled(replace(policy, blocked=(value[2],))), *log))
+    other, _ = _run((ruled(replace(policy, blocked=(*policy.blocked, value[2]))), *log))
     assert _persons(engine, ["\x1f".join(("t1", *value))]) == _persons(other)
 
 

@@ -94,7 +94,7 @@ def _pair(record: dict[str, dict[str, str]]) -> frozenset[tuple[str, ...]]:
 def test_a_new_policy_decides_what_comes_after_it(
     one: MergePolicyText, other: MergePolicyText, log: Log, more: Log
 ) -> None:
-    newer = MergePolicyText("crowd", 2, other.values, other.hold, shop=one.shop, salt=one.salt)
+    newer = MergePolicyText("crowd", 2, other.values, other.hold, one.blocked, one.shop, one.salt)
     lines = (ruled(one), *log, ruled(newer, BASE + 20 * SECOND), *_later(more))
     engine, _ = _run(lines)
     assert set(person_sets(engine).values()) == _components(_after(lines)[1])
@@ -157,7 +157,7 @@ def test_a_scheme_of_hashes_that_is_told_later_keeps_apart_who_was_cut(
     one: MergePolicyText, other: MergePolicyText, log: Log, more: Log
 ) -> None:
     """No pair that any command cut, by whatever name of a phone, is linked."""
-    newer = replace(other, version=2, hold=one.hold, large=one.large, rivals=one.rivals)
+    newer = replace(other, version=2, hold=one.hold, blocked=one.blocked, large=one.large, rivals=one.rivals)
     lines = (ruled(replace(one, shop="", salt="")), *log, ruled(newer, BASE + 20 * SECOND), *_later(more))
     engine, _ = _run(lines)
     oracle = Oracle(lines, SALT)
@@ -206,7 +206,7 @@ def test_identity_map_retells_the_persons_after_any_cut(policy: MergePolicyText,
 @given(policies(), policies(), crowds(commands=("link", "unlink", "unlink")))
 def test_the_few_nodes_that_moved_restate_all_facts(one: MergePolicyText, other: MergePolicyText, log: Log) -> None:
     """Every fact belongs to today's person of its node, though only nodes that had another person are looked up."""
-    newer = MergePolicyText("crowd", 2, other.values, other.hold, blocked=("d1", "u2"))
+    newer = MergePolicyText("crowd", 2, other.values, other.hold, blocked=("d1", "u2", *other.blocked))
     engine, outputs = _run((ruled(one), *log, ruled(newer, BASE + 20 * SECOND)))
     told = tables(outputs)
     moved = {row["node"]: row["one_id"] for row in told.get("identity_moves", [])}

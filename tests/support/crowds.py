@@ -46,9 +46,11 @@ def policies(draw: st.DrawFn, *, shops: Sequence[str] = (SHOP, "")) -> MergePoli
     sharing = st.sampled_from(("exclusive", "shareable"))
     values = [("device_id", "weak"), ("cookie", "weak"), ("member_card", draw(sharing)), ("email", draw(sharing))]
     hold = [(kind, *limit) for kind in KINDS for limit in draw(st.sampled_from(_LIMITS))]
-    shop = draw(st.sampled_from(shops))
+    shop, blocked = draw(st.sampled_from(shops)), draw(st.sampled_from(((), (), _PHONES[:1])))
     policy = MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
-    return replace(policy, large=draw(st.sampled_from((0, 0, 2, 3))), rivals=draw(st.sampled_from((0, 0, 1, 2))))
+    return replace(
+        policy, blocked=blocked, large=draw(st.sampled_from((0, 0, 2, 3))), rivals=draw(st.sampled_from((0, 0, 1, 2)))
+    )
 
 
 @st.composite

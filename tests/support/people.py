@@ -79,7 +79,8 @@ class People:
 
     def usable(self, tenant: str, ids: Iterable[Id], policy: MergePolicyText) -> list[Node]:
         """The ids that may name somebody, the strongest first, hashes as the phones that they are known to be of."""
-        nodes = {(tenant, *given) for given in ids if given[2] not in BLOCKED | set(policy.blocked)}
+        blocked = BLOCKED.union(policy.blocked, (hashed(value, policy) for value in policy.blocked))
+        nodes = {(tenant, *given) for given in ids if given[2] not in blocked}
         phones = [node for node in (*self.seen, *nodes) if node[:3] == (tenant, "phone", "") and len(node) == 4]
         plain = {hashed(node[3], policy): node for node in phones}
         known = {plain.get(n[3], n) if n[1:3] == ("phone", policy.shop) and policy.shop else n for n in nodes}
@@ -184,12 +185,15 @@ class People:
         return f"bridge: rivals {policy.rivals}" if policy.rivals and rivals >= policy.rivals else ""
 
     def suspicious(self, node: Node, policy: MergePolicyText) -> bool:
-        """Whether it was seen with more others of one kind and issuer than the policy allows."""
-        times: dict[tuple[str, str], list[int]] = {}
+        """Whether it, or the phone that it is, was seen with more others of one kind and issuer than allowed."""
+        forms, first = set(self.forms_of(node, policy)), dict[Node, int]()
         for pair, (_, _, time) in self.met.items():
-            if node in pair and not pair & self.suspects and pair not in self.cut:
-                other = next(iter(pair - {node}))
-                times.setdefault((other[1], other[2]), []).append(time)
+            if pair & forms and not pair & self.suspects and pair not in self.cut:
+                for other in pair - forms:
+                    first.setdefault(other, time)
+        times: dict[tuple[str, str], list[int]] = {}
+        for other, time in first.items():
+            times.setdefault((other[1], other[2]), []).append(time)
         for (kind, _), seen in times.items():
             for of, most, within in policy.seen_on if policy.of(kind) == "weak" else policy.seen_with:
                 near = max(sum(0 <= other - at < within for other in seen) for at in seen) if within else len(seen)

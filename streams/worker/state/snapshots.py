@@ -6,8 +6,9 @@ kept snapshots does not have.
 
 A snapshot is due after so many changed rows, or as many as there are rows, so that writing them stays a small part of
 the work however big the state is; and after so long. After an erasure as many as are kept are due at once, so that none
-has the erased; each says how often somebody had been erased by then, so the next owner knows what is left to do. One is
-taken at a time in a process: two would only take the interpreter from each other and from the lanes.
+has the erased, and one that is under way is given up; each says how often somebody had been erased by then, so the next
+owner knows what is left to do. One is taken at a time in a process: two would only take the interpreter from each other
+and from the lanes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from streams.compact.keys import Wiped
 from streams.journal.tables import Tables
 from streams.settings import Snapshots as Schedule
 from streams.worker.clients import BrokerUnavailable
@@ -68,6 +70,7 @@ class Snapshots:
         self._wanted = KEPT - sum(header.erasures == erasures for header in headers) if erasures else 0
         self._prune_below([header.position.changelog for header in headers])  # the last owner may not have come to it
         self._stopping = threading.Event()
+        self._outdated = threading.Event()
         self._thread: threading.Thread | None = None
 
     def _headers(self) -> list[Header]:
@@ -85,8 +88,9 @@ class Snapshots:
         return found
 
     def anew(self) -> None:
-        """Somebody was erased: as many snapshots as are kept are due."""
+        """Somebody was erased: as many snapshots as are kept are due, and the one under way is of no use."""
         self._wanted = KEPT
+        self._outdated.set()
 
     def committed(self, tables: Tables, position: Position, changed: int) -> None:
         """Takes a snapshot if one is due. `tables` stand at `position`, and differ in `changed` rows from before."""
@@ -98,6 +102,7 @@ class Snapshots:
             header = Header(self._shard, position, self._archive.here, size, now_ms, erasures)
             self._rows, self._due_ms = 0, now_ms + self._schedule.every_s * 1000
             wanted, self._wanted = bool(self._wanted), max(0, self._wanted - 1)
+            self._outdated.clear()
             name = f"snapshot-{self._shard}"
             self._thread = threading.Thread(target=self._take, args=(header, rows, wanted), name=name, daemon=True)
             self._thread.start()
@@ -115,8 +120,9 @@ class Snapshots:
                 began = time.monotonic()
                 size = self._keep(header, rows)
             self._measure(header, time.monotonic() - began, size)
-        except Abandoned:
+        except (Abandoned, Wiped):  # a row that it had yet to write may be of somebody who is erased by now
             log.info("shard %d: a snapshot was given up", self._shard)
+            self._wanted = min(KEPT, self._wanted + wanted)
         except Exception as error:  # whatever the place's driver raises
             log.warning("shard %d: no snapshot could be kept: %s", self._shard, error)
             self._telemetry.count("siyu_snapshot_failures_total", shard=self._shard)
@@ -145,7 +151,7 @@ class Snapshots:
         began = time.perf_counter()
         for piece in made:
             sizes.append(len(piece))
-            if self._stopping.wait(time.perf_counter() - began):
+            if self._stopping.wait(time.perf_counter() - began) or self._outdated.is_set():
                 raise Abandoned
             yield piece
             began = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.compact.keys import Hashes, Texts
+from streams.compact.keys import Hashes, Texts, Wiped
 from streams.compact.rows import Ids, Link, Node
 from streams.compact.shelves import Loose
 from streams.identity.nodes import hash_of
@@ -57,7 +57,7 @@ def test_a_wiped_key_is_nowhere_and_comes_back_as_another() -> None:
     texts.wipe(_node(3))
     assert (texts.find(_node(1)), texts.find(_node(2))) == (-1, other)
     assert b"U1" not in texts._bytes
-    with pytest.raises(KeyError):
+    with pytest.raises(Wiped):
         texts.text(number)
     assert texts.text(texts.add(_node(1))) == _node(1)
 

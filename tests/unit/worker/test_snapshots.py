@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.identity.nodes import Evidence
+from streams.identity.persons import Persons
 from streams.journal.tables import Change, Tables
 from streams.settings import Snapshots as Schedule
 from streams.worker.clients import BrokerUnavailable
@@ -260,3 +262,46 @@ def test_a_shard_that_goes_does_not_wait_for_the_snapshot_of_another(archive: Ar
     assert sum(thread.name == "snapshot-0" for thread in threading.enumerate()) == 1
     held.go_on.set()
     first.snapshots.close()
+
+
+def _uid(number: int) -> str:
+    return f"t1\x1fuid\x1f\x1fu-{number:04d}"
+
+
+def _known(most_at_hand: int) -> tuple[Tables, Persons]:
+    """Persons with an account and a phone each; of more rows than so many the others are packed."""
+    tables = Tables(most_at_hand=most_at_hand)
+    persons = Persons(tables, b"salt")
+    for number in range(100):
+        phone = f"t1\x1fphone\x1f\x1f+86139{number:08d}"
+        persons.resolve((_uid(number), phone), Evidence(f"e{number}", number))
+    return tables, persons
+
+
+@pytest.mark.parametrize("most_at_hand", [2, 1_000])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_snapshot_that_an_erasure_overtakes_is_no_failure_and_two_without_the_erased_follow_at_once(
+    archive: Archive, cuts: list[int], most_at_hand: int, told: bool
+) -> None:
+    """Packed rows can't be written any more when an id in them is wiped, be that before the commit or after it."""
+    tables, persons = _known(most_at_hand)
+    held = _Held(archive)
+    with _shard(held, SELDOM, cuts.append, tables) as shard:
+        shard.commit()
+        persons.erase("t1", _uid(7), Evidence("erase", 1_000))
+        if told:
+            shard.snapshots.anew()
+        held.go_on.set()
+        packed = most_at_hand == 2
+        assert shard.kept() == ([] if told or packed else [10])
+        shard.snapshots.anew()
+        for _ in range(4):
+            shard.commit()
+            shard.settle()
+        assert shard.kept() == [30, 20]
+        assert "siyu_snapshot_failures_total" not in shard.telemetry.text()
+        for kept in archive.kept():
+            with archive.load(kept) as (_, parts):
+                rows = by_key(change for part in parts for change in part.changes())
+            assert rows == by_key(tables.rows())
+            assert "u-0007" not in repr(rows)
