@@ -54,6 +54,10 @@ class Cuts:
                     told.append(other)
         return told
 
+    def ends(self) -> list[str]:
+        """All ids that are kept apart from one, in alphabetical order."""
+        return sorted(end for end, pairs in self._of.items() if pairs)
+
     def strike(self, nodes: Collection[str]) -> None:
         """These were erased."""
         self._drop([pair for node in nodes for pair in self._of.get(node, ())])

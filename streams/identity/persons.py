@@ -117,7 +117,7 @@ class Persons:
             if blocked(phone, policy):
                 for form in self._phones.forms(phone, policy):
                     self._cutting.remove(form, policy, evidence)
-            elif apart and phone in self._nodes:
+            elif apart and self._phones.forms(phone, policy):
                 self._cutting.decide_again((*self._phones.names(phone, policy), *apart), policy, evidence)
         return bool(named)
 
@@ -241,10 +241,14 @@ class Persons:
         """
         applied = self._policies.apply(tenant, text)
         self._settled.clear()
-        for node in self._nodes.in_order():
+
+        def concerned(node: str) -> bool:
             of = tenant_of(node)
-            if tenant in (of, EVERY_TENANT) and self._policies.of(of) is applied:
-                self._look_again(node, applied, evidence)
+            return tenant in (of, EVERY_TENANT) and self._policies.of(of) is applied
+
+        for node in filter(concerned, self._nodes.in_order()):
+            self._look_again(node, applied, evidence)
+        self._name([node for node in self._phones.unseen() if concerned(node)], applied, evidence)
         self._quarantine.look(applied, evidence)
         return applied
 

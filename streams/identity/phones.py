@@ -6,7 +6,7 @@ about a pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from streams.identity.cuts import Cuts
 from streams.identity.nodes import SEPARATOR, base_of, kind_of, parts_of
@@ -70,7 +70,11 @@ class Phones:
             self._people.settled.forget(hashed)
         return {node: self._cuts.share(self.names(node, policy)) for node in dict.fromkeys(named.values())}
 
-    def strike(self, nodes: frozenset[str]) -> None:
+    def unseen(self) -> list[str]:
+        """Ids that nobody showed, of which an operator said that they are kept apart from one."""
+        return [node for node in self._cuts.ends() if node not in self._people.nodes]
+
+    def strike(self, nodes: Set[str]) -> None:
         """These were erased: none of their hashes stands for anything any more."""
         struck = [hashed for hashed, phone in self.aliases.items() if not nodes.isdisjoint((hashed, phone))]
         for hashed in struck:
