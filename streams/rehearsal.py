@@ -107,15 +107,12 @@ def _records(
     """What is given, each made when it is asked for: a receipt is on what had been sent by then."""
     offsets = dict.fromkeys([*members, _RECEIPTS], 0)
     for number, given in enumerate(example.given):
-        if given.receipt is not None:
-            part, subject, record = _RECEIPTS, "delivery", _receipt(number, given, outputs)
+        part, subject = Partition(RAW + given.touchpoint, 0), "behaviour_event"
+        record: BehaviourEvent | Delivery
+        if given.receipt is None:
+            part, record = part if part in offsets else members[0], _event(rule, number, given)
         else:
-            part = Partition(RAW + given.touchpoint, 0)
-            part, subject, record = (
-                part if part in offsets else members[0],
-                "behaviour_event",
-                _event(rule, number, given),
-            )
+            part, subject, record = _RECEIPTS, "delivery", _receipt(number, given, outputs)
         yield RawRecord(*part, offsets[part], given.at, None, encode(subject, record, registry.id_of(subject)))
         offsets[part] += 1
 

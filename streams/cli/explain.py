@@ -137,13 +137,19 @@ class _Inquiry:
         version = history[-1].rule_version if history else path[-1].version if path else rule.version
         order = self._order or (history[-1].business_key if history else "")
         at_ms = history[-1].decided_ms if history else case.now_ms
-        sections = {"journey": steps(path, case)}
-        sections |= self._sections(_Known(ids.values(), sends, history), policy, case, at_ms)
-        trigger_id, step = (
-            (history[-1].trigger_id, history[-1].step) if history else ("", path[-1].step if path else "")
+        sections = self._sections(_Known(ids.values(), sends, history), policy, case, at_ms)
+        return Explained(
+            rule.rule,
+            version,
+            self._tenant,
+            one_id,
+            order,
+            trigger_id=history[-1].trigger_id if history else "",
+            finding=finding,
+            sections={"journey": steps(path, case), **sections},
+            step=history[-1].step if history else path[-1].step if path else "",
+            run=path[-1].run if path else "",
         )
-        about = (rule.rule, version, self._tenant, one_id, order, trigger_id, finding, sections)
-        return Explained(*about, step, path[-1].run if path else "")
 
     def _undecided(self, path: Sequence[Moved], case: Case) -> Finding:
         return entered(path, case) if path else never_matched(self._compiled, case)

@@ -142,7 +142,8 @@ class Stored:
             return {}
         sql = f"""
             SELECT trigger_id, status, event_time_ms FROM siyu.deliveries
-            WHERE tenant = %(tenant)s AND trigger_id IN {_listed(trigger_ids)} ORDER BY journal_offset"""
+            WHERE tenant = %(tenant)s AND trigger_id IN {_listed(trigger_ids)}
+            ORDER BY journal_offset, event_time_ms"""
         found: dict[str, dict[str, int]] = {}
         for row in self._ask(sql, **_named(trigger_ids)):
             found.setdefault(row["trigger_id"], {}).setdefault(row["status"], row["event_time_ms"])

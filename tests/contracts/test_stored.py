@@ -14,6 +14,7 @@ from sinks.sink import Database
 from sinks.writer import BlockWriter
 from streams.cli.failure import Failure
 from streams.cli.stored import Stored
+from streams.explain.journey import Moved
 from streams.settings import Settings
 from tests.unit.sinks.opened import DATABASES, opened_database
 from tests.unit.sinks.resolved import START_MS, rows_of
@@ -85,7 +86,7 @@ def test_decisions_come_with_their_step_and_the_sources_that_were_late(database:
     assert stored.decisions("gift", [], "") == []
 
 
-def test_of_several_runs_the_one_entered_last_is_told(database: Database, stored: Stored) -> None:
+def test_the_moves_of_all_runs_of_these_ids_are_told_in_their_order(database: Database, stored: Stored) -> None:
     def move(seq: int, run: str, step: str, why: str) -> dict[str, Any]:
         node, entered = ("a", START_MS) if run == "r1" else ("b", START_MS + 1)
         times = {"entered_ms": entered, "since_ms": START_MS + seq, "moved_time_ms": START_MS + seq, "seq": seq}
@@ -98,8 +99,24 @@ def test_of_several_runs_the_one_entered_last_is_told(database: Database, stored
         move(4, "r1", "", "merged"),
     ]
     write(database, journey_moves=moves)
-    assert stored.run("gift", ["a", "b"]) == ("claim", "waited", START_MS + 3)
-    assert stored.run("gift", ["a"]) == ("", "merged", START_MS + 4)
-    assert stored.run("gift", ["c"]) is None
-    assert stored.run("other", ["a"]) is None
-    assert stored.run("gift", []) is None
+    assert [(one.run, one.step) for one in stored.moves("gift", ["a", "b"])] == [
+        ("r1", "settle"),
+        ("r2", "settle"),
+        ("r2", "claim"),
+        ("r1", ""),
+    ]
+    assert stored.moves("gift", ["a"])[-1] == Moved("r1", 1, START_MS, "", "merged", START_MS + 4)
+    assert stored.moves("gift", ["c"]) == stored.moves("other", ["a"]) == stored.moves("gift", []) == []
+
+
+def test_the_first_answer_to_a_message_is_told_and_none_of_it_where_it_was_redeemed(
+    database: Database, stored: Stored
+) -> None:
+    reports = (("a", "opened", 5), ("a", "clicked", 9), ("b", "redeemed", 6), ("b", "opened", 7), ("c", "sent", 8))
+    told = [
+        TENANT | {"trigger_id": one, "status": status, "event_time_ms": at, "detail": ""} for one, status, at in reports
+    ]
+    sent = {"rule": "gift", "channel": "sms", "recipient_kind": "phone", "fired_time_ms": START_MS, "node": "a"}
+    write(database, triggers=[TENANT | sent | {"trigger_id": one} for one in "abc"], deliveries=told)
+    answers = {one.trigger_id: (one.answered, one.opened_ms) for one in stored.sends(["a"])}
+    assert answers == {"a": (True, 5), "b": (True, 0), "c": (False, 0)}

@@ -60,7 +60,7 @@ def _event(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def asked(embedded: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def asked(embedded: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """What `siyu explain` says of a person, as JSON."""
     for name, value in to_environment(embedded).items():
         monkeypatch.setenv(name, value)
