@@ -191,12 +191,13 @@ class Engine:
         """Does what a command says; why not, where it can't."""
         tenant, kind, said = record["tenant"], record["kind"], Evidence(record["command_id"], record["time"])
         a, b = (record[side] and _node(tenant, record[side]) for side in ("a", "b"))
+        commands = self.persons.commands
         if kind == "erase":
-            return self.persons.erase(tenant, a, said)
-        held = {"release": self.persons.release, "reject": self.persons.reject}.get(kind)
+            return commands.erase(tenant, a, said)
+        held = {"release": commands.release, "reject": commands.reject}.get(kind)
         if held is not None:
             return held(tenant, a, b, said)
-        act = {"link": self.persons.link, "unlink": self.persons.unlink}.get(kind)
+        act = {"link": commands.link, "unlink": commands.unlink}.get(kind)
         if act is None or b is None:
             return f"kind {kind} is not known to this engine"
         return act(tenant, a, b, said)

@@ -6,9 +6,12 @@ In: what a command declares. Out: parsers. Never: a usage text where a sentence 
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from streams.cli.failure import Misuse
+from streams.cli.failure import Failure, Misuse
+
+if TYPE_CHECKING:
+    from streams.settings import Settings  # slow to load, and help needs none of it
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +35,22 @@ def add_action(actions: Any, name: str, told: str, example: str) -> argparse.Arg
         name, help=told, description=f"{told[0].upper()}{told[1:]}.", example=example
     )
     return added
+
+
+def add_tenant(parser: argparse.ArgumentParser) -> None:
+    """The option `--tenant`."""
+    parser.add_argument("--tenant", help="the brand (default: the only one of the settings)")
+
+
+def tenant_of(arguments: argparse.Namespace, settings: Settings) -> str:
+    """The tenant that is named, else the only one that there is."""
+    tenants = settings.tenants
+    if arguments.tenant is None and len(tenants) != 1:
+        raise Misuse("--tenant is needed: the settings name several tenants, or none")
+    tenant = arguments.tenant if arguments.tenant is not None else tenants[0]
+    if tenant not in tenants:
+        raise Failure(f"tenant {tenant} is not among the tenants of the settings")
+    return str(tenant)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -32,6 +32,8 @@ _MASKED = ("phone", "email")
 
 def erase(arguments: argparse.Namespace, settings: Settings) -> int:
     """Erases, and waits until no table has a row left; with --dry-run only says what would go."""
+    if not arguments.why and not arguments.dry_run:
+        raise Misuse("--why is needed: the reason, for the record")
     person, node = found(arguments.id, arguments, settings)
     ask, questions = asking(settings), _questions(asking(settings), person)
     before = _counts(ask, questions)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sinks.statements import literal
+from streams.cli.arguments import tenant_of
 from streams.cli.failure import Failure
 from streams.cli.query import answer_of
 from streams.cli.tables import print_records
@@ -22,7 +23,9 @@ _SHOWN = ("node", "id", "with_node", "with_id", "links", "reason", "event_id")
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Prints them; 0 when there is an answer."""
-    chosen = f"SELECT {', '.join(_COLUMNS)} FROM siyu.identity_held WHERE tenant = {literal(arguments.tenant)}"
+    chosen = (
+        f"SELECT {', '.join(_COLUMNS)} FROM siyu.identity_held WHERE tenant = {literal(tenant_of(arguments, settings))}"
+    )
     try:
         answer = answer_of(f"{chosen} ORDER BY seq", settings)
     except ValueError as error:

@@ -14,8 +14,8 @@ from confluent_kafka import Producer
 
 from schemas.records import BY_HASH, ID_KINDS, Identity
 from streams.cli import held
-from streams.cli.arguments import add_action, add_json
-from streams.cli.failure import Failure, Misuse
+from streams.cli.arguments import add_action, add_json, add_tenant, tenant_of
+from streams.cli.failure import Misuse
 from streams.cli.rules import user
 from streams.cli.tables import print_json
 from streams.ingest.identifiers import clean_one
@@ -25,10 +25,10 @@ from streams.worker.control import publish_command
 
 NAME = "identity"
 HELP = "who is who: show a person, explain, link, unlink, erase; what the breaker holds"
-EXAMPLE = "siyu identity unlink uid:U1 phone:13912345678 --tenant siyu --why 'the number was given to somebody else'"
-_SHOW = "siyu identity show phone:13912345678 --tenant siyu --svg person.svg"
-_ERASE = "siyu identity erase phone:13912345678 --tenant siyu --dry-run"
-_EXPLAIN = "siyu identity explain openid@wx1:o-1 phone:13912345678 --tenant siyu"
+EXAMPLE = "siyu identity unlink uid:U1 phone:13916042758 --tenant siyu --why 'the number was given to somebody else'"
+_SHOW = "siyu identity show phone:13916042758 --tenant siyu --svg person.svg"
+_ERASE = "siyu identity erase phone:13916042758 --tenant siyu --dry-run"
+_EXPLAIN = "siyu identity explain openid@wx1:o-1 phone:13916042758 --tenant siyu"
 
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     example = "siyu identity link uid:U1 openid@wx1:o-1 --tenant siyu --why 'shown at the desk'"
     linking = add_action(actions, "link", told, example)
     listing = add_action(actions, "held", "list what the breaker holds", "siyu identity held --tenant siyu")
-    listing.add_argument("--tenant", required=True, help="the brand")
+    add_tenant(listing)
     add_json(listing)
     told = "decide a held link, or all held links of a value, as if nothing had been held"
     example = "siyu identity release device_id:d-42 --tenant siyu --why 'one family, many accounts'"
@@ -54,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (cutting, linking, releasing, rejecting):
         pair = action in (cutting, linking)
         action.add_argument("a", metavar="ID", help=named if pair else f"{named}; or the node that `held` tells")
-        action.add_argument("b", metavar="ID", nargs=None if pair else "?", help="the other id")
-        action.add_argument("--tenant", required=True, help="the brand")
+        other = "the other id" if pair else "the other id of a held link; none for a value"
+        action.add_argument("b", metavar="ID", nargs=None if pair else "?", help=other)
+        add_tenant(action)
         action.add_argument("--why", required=True, help="the reason, for the record")
         action.add_argument("--who", default="", help="who orders it, for the record (default: the user)")
         add_json(action)
@@ -71,12 +72,12 @@ def _add_questions(actions: Any) -> None:
     erasing = add_action(actions, "erase", "take a person out of every store and table", _ERASE)
     erasing.add_argument("id", metavar="ID", help="an id of the person as kind:value, or its one_id")
     erasing.add_argument("--dry-run", action="store_true", help="only say what would go")
-    erasing.add_argument("--why", default="", help="the reason, for the record")
+    erasing.add_argument("--why", default="", help="the reason, for the record; needed unless with --dry-run")
     erasing.add_argument("--who", default="", help="who orders it, for the record (default: the user)")
     waiting = "how long to wait until all is gone (default: 60)"
     erasing.add_argument("--wait", metavar="SECONDS", type=float, default=60.0, help=waiting)
     for action in (showing, explaining, erasing):
-        action.add_argument("--tenant", help="the brand (default: the only one of the settings)")
+        add_tenant(action)
         add_json(action)
 
 
@@ -92,10 +93,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         from streams.cli import persons  # noqa: PLC0415 loads networkx
 
         return getattr(persons, arguments.action)(arguments, settings)  # type: ignore[no-any-return]
-    if arguments.tenant not in settings.tenants:
-        raise Failure(f"tenant {arguments.tenant} is not among the tenants of the settings")
     command = {
-        "tenant": arguments.tenant,
+        "tenant": tenant_of(arguments, settings),
         "kind": arguments.action,
         "a": _named(arguments.a, arguments.action),
         "b": arguments.b and _named(arguments.b, arguments.action),

@@ -10,6 +10,7 @@ import argparse
 import re
 from typing import Any
 
+from streams.cli.arguments import tenant_of
 from streams.cli.drawing import drawn
 from streams.cli.failure import Failure, Misuse
 from streams.cli.identity import identity_of
@@ -23,17 +24,6 @@ from streams.settings import Settings
 _ONE_ID = re.compile(r"[0-9a-f]{32}")
 _IDS = ("id", "first_seen", "last_seen", "events", "touchpoints")
 _CHANGES = ("time", "what", "a", "b", "event_id", "reason")
-
-
-def tenant_of(arguments: argparse.Namespace, settings: Settings) -> str:
-    """The tenant that is named, else the only one that there is."""
-    tenants = settings.tenants
-    if arguments.tenant is None and len(tenants) != 1:
-        raise Misuse("--tenant is needed: the settings name several tenants, or none")
-    tenant = arguments.tenant if arguments.tenant is not None else tenants[0]
-    if tenant not in tenants:
-        raise Failure(f"tenant {tenant} is not among the tenants of the settings")
-    return str(tenant)
 
 
 def found(text: str, arguments: argparse.Namespace, settings: Settings) -> tuple[Person, str]:

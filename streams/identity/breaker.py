@@ -69,7 +69,7 @@ class Breaker:
 
     def full(self, a: str, b: str) -> bool:
         """Whether of the suspected one of these so many pairs are held that another would tell nothing more."""
-        return any(node in self.suspects and self._people.refusal_count(node) >= _MOST_HELD for node in (a, b))
+        return any(node in self.suspects and len(self._people.refusals(node)) >= _MOST_HELD for node in (a, b))
 
     def trusted(self, nodes: Sequence[str]) -> Sequence[str]:
         """Those that are not suspected; all, where every one is."""

@@ -19,7 +19,7 @@ from streams.identity.cuts import Cuts
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
 from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People, Refusal
-from streams.identity.phones import Phones
+from streams.identity.phones import Phones, is_blocked
 from streams.identity.policy import MergePolicy
 
 _NONE = Refusal("", 0, 0, "", "")
@@ -65,11 +65,27 @@ class Cutting:
             into = people.nodes[other][0]
             people.facts.append(Unlinked(one, other, before[one], into, evidence, people.next_seq()))
 
-    def lift(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
-        """Takes a cut back, if there is one: what was seen of the pair counts again."""
+    def link(self, a: str, b: str, policy: MergePolicy, evidence: Evidence) -> None:
+        """Links a pair whatever limits say, and takes back a cut of it: what was seen of the pair counts again."""
         names = [self._phones.names(node, policy) for node in (a, b)]
         if self._cuts.lift(pair_of(*pair) for pair in product(*names)):
             self.decide_again(list(chain(*names)), policy, evidence)
+        self._people.settled.clear()
+        self._meetings.meet(a, b, Sighting(policy, evidence, by_command=True))
+
+    def name(self, nodes: Iterable[str], policy: MergePolicy, evidence: Evidence) -> bool:
+        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news.
+
+        The hashes of one that is blocked leave their persons.
+        """
+        named = self._phones.name_hashes(nodes, policy)
+        for phone, apart in named.items():
+            if is_blocked(phone, policy):
+                for form in self._phones.forms(phone, policy):
+                    self.remove(form, policy, evidence)
+            elif apart and self._phones.forms(phone, policy):
+                self.decide_again((*self._phones.names(phone, policy), *apart), policy, evidence)
+        return bool(named)
 
     def remove(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
         """Takes a value out, with all that was seen of it."""
@@ -81,42 +97,6 @@ class Cutting:
         self._breaker.forget(node)
         for each in sorted(gone):
             self._people.remove(each)
-
-    def erase(self, one_id: str, named: str, policy: MergePolicy, evidence: Evidence) -> tuple[tuple[str, str], ...]:
-        """Takes a person out, with all that was seen of it; its nodes and the hashes that they had.
-
-        A value that others have shown too is theirs from now on, under a new hash. `named`: the id by which an operator
-        named the person, which may be the phone that only a hash of was seen.
-        """
-        people = self._people
-        gone = self._with_claims(frozenset(people.members(one_id)), policy)
-        names = self._phones.all_names({*gone, named}, policy)
-        unseen = sorted(node for node in names if node not in people.nodes)
-        hashes = tuple((node, people.node_id(node)) for node in unseen)
-        hashes += tuple((node, people.nodes[node][1]) for node in sorted(gone))
-        self.decide_again(gone, policy, evidence, erased=gone)
-        for node in unseen:
-            people.erased.add(node, evidence.event_time_ms)
-        self._strike({*gone, named}, policy)
-        for node in sorted(node for node in gone if node in people.nodes):
-            self._breaker.tell(node)
-        return hashes
-
-    def _strike(self, gone: Collection[str], policy: MergePolicy) -> None:
-        """Nothing names these any more, unless others have shown them too."""
-        nodes = self._people.nodes
-        names = self._phones.all_names((node for node in gone if node not in nodes), policy)
-        nowhere = {node for node in names if node not in nodes}
-        self._phones.strike(nowhere)
-        self._cuts.strike(nowhere)
-        self._breaker.strike(nowhere)
-
-    def _with_claims(self, nodes: frozenset[str], policy: MergePolicy) -> frozenset[str]:
-        """These nodes, and those that stand alone for a part of a value's events, of values that nobody else claims."""
-        people = self._people
-        alone = [part for node in nodes for part in people.visits(node) if people.side(part) == (part,)]
-        claims = {node: [self._refused(pair, policy) for pair in people.refusals(base_of(node))] for node in alone}
-        return nodes.union(node for node in alone if all(self._of(claim, nodes, policy) for claim in claims[node]))
 
     def decide_again(
         self,
@@ -132,7 +112,7 @@ class Cutting:
         """
         people, fresh = self._people, len(self._breaker.fresh)
         whole = self._group(about)
-        pairs = [pair for pair in self._pairs(whole, policy, without) if not self._of(pair, erased, policy)]
+        pairs = [pair for pair in self._pairs(whole, policy, without) if not self.is_of(pair, erased, policy)]
         group = [node for node in whole if node not in erased]
         # Of what has to do with the erased nothing counts as told: they have other hashes from now on.
         told_of = {pair for node in group for pair in people.refusals(node) if erased.isdisjoint(pair.split("\x1e"))}
@@ -158,7 +138,7 @@ class Cutting:
         del self._breaker.fresh[fresh:]
         self._tell(before, replayed, evidence)
 
-    def _of(self, pair: Pair, nodes: Collection[str], policy: MergePolicy) -> bool:
+    def is_of(self, pair: Pair, nodes: Collection[str], policy: MergePolicy) -> bool:
         """Whether the event that showed the pair is of one of these: the stronger id's, unless that is passed over."""
         a, b = pair.a, pair.b
         if a in nodes or b not in nodes:
@@ -191,12 +171,13 @@ class Cutting:
         for node in group:
             for to, event_id, at, seq, by_command in people.links.get(node, ()):
                 found.add(Pair(seq, to, node, Evidence(event_id, at), by_command))
-            found.update(self._refused(pair, policy) for pair in people.refusals(node))
+            found.update(self.refused(pair, policy) for pair in people.refusals(node))
             if node in without or node in self._breaker.suspects:
                 found.update(self._breaker.beside(node, without))
         return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
 
-    def _refused(self, pair: str, policy: MergePolicy) -> Pair:
+    def refused(self, pair: str, policy: MergePolicy) -> Pair:
+        """A refused pair as it was seen first."""
         event_id, at, seq, *_ = self._people.refused[pair]
         a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
         return Pair(seq, a, b, Evidence(event_id, at), False)

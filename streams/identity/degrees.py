@@ -47,7 +47,7 @@ class Degrees:
         """Whether there may be so many with whom it was seen: a cheap bound, so that few are counted."""
         people, most = self._people, 0
         for form in self._phones.forms(node, policy):
-            most += people.refusal_count(form) + len(people.links.get(form, ()))
+            most += len(people.refusals(form)) + len(people.links.get(form, ()))
             for each in (form, *people.visits(form)):
                 most += len(people.side(each))
         return most >= at_least

@@ -8,7 +8,7 @@ alone go now stands in `current`, for values that several people used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from streams.compact.cold import OnDemand
@@ -103,13 +103,9 @@ class People:
         """The other nodes of this value."""
         return self._visits.get(node, ())
 
-    def refusals(self, node: str) -> Iterable[str]:
+    def refusals(self, node: str) -> Collection[str]:
         """The refused pairs of this node."""
         return self._refusals.get(node, ())
-
-    def refusal_count(self, node: str) -> int:
-        """How many they are."""
-        return len(self._refusals.get(node, ()))
 
     def met(self, a: str, b: str) -> bool:
         """Whether the two were seen together before: linked, on a visit or refused."""

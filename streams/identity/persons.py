@@ -1,6 +1,6 @@
 """Who is one person: what ids that were seen together are by the tenant's policy, for as long as no link is cut.
 
-In: the ids of one event, in nodes; the event as evidence; operators' commands; policy texts.
+In: the ids of one event, in nodes; the event as evidence; policy texts; operators' commands (see `commands`).
 Out: the node and person that an event belongs to; what changed. Never: a clock.
 
 A person is named by the hash of its founding node; when two merge, the one that was founded first keeps its name. An
@@ -12,28 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from schemas.records import BY_HASH
 from streams.compact.rows import Node
 from streams.identity.breaker import Breaker
-from streams.identity.changes import Erased, IdentityFact
+from streams.identity.changes import IdentityFact
+from streams.identity.commands import Commands
 from streams.identity.cuts import Cuts
 from streams.identity.cutting import Cutting
+from streams.identity.erasing import Erasing
 from streams.identity.explain import Chain, explain
 from streams.identity.meetings import Meetings, Sighting
-from streams.identity.nodes import NOBODY, Evidence, base_of, kind_of, pair_of, parts_of, tenant_of
+from streams.identity.nodes import NOBODY, Evidence, base_of, kind_of, pair_of, tenant_of
 from streams.identity.people import People
-from streams.identity.phones import Phones
+from streams.identity.phones import Phones, is_blocked
 from streams.identity.policy import DEFAULT, EVERY_TENANT, MergePolicy, Policies
 from streams.identity.quarantine import Quarantine
 from streams.journal.tables import Tables
 
-_NOT_HELD = "nothing that is held has this hash"
-_NO_VALUE = "the id stands for nobody"
-_NO_PAIR = "it names one id twice, or one that stands for nobody"
-
 
 class Persons:
-    """Everyone known to one shard."""
+    """Everyone known to one shard. `commands`: what operators say of them."""
 
     def __init__(self, tables: Tables, salt: bytes, default: MergePolicy = DEFAULT) -> None:
         self._policies = Policies(tables, default)
@@ -44,6 +41,8 @@ class Persons:
         self._meetings = Meetings(self._people, self._phones, cuts, self._breaker)
         self._cutting = Cutting(self._people, self._phones, cuts, self._breaker, self._meetings)
         self._quarantine = Quarantine(self._people, self._phones, self._breaker, self._meetings, self._cutting)
+        erasing = Erasing(self._people, self._phones, cuts, self._breaker, self._cutting)
+        self.commands = Commands(self._policies, self._phones, self._cutting, erasing, self._quarantine)
         self._aliases = self._phones.aliases
         self._nodes = self._people.nodes
         self._at_hand = self._nodes.at_hand
@@ -68,8 +67,8 @@ class Persons:
         if at_once is not None:
             return at_once
         policy = self._policies.of(tenant_of(nodes[0]))
-        self._name(nodes, policy, evidence)
-        usable = self._usable(nodes, policy)
+        self._cutting.name(nodes, policy, evidence)
+        usable = self._phones.usable(nodes, policy)
         return self._meet(nodes, usable, Sighting(policy, evidence)) if usable else NOBODY
 
     def unerased(self, nodes: Sequence[str], time_ms: int) -> Sequence[str] | None:
@@ -80,7 +79,7 @@ class Persons:
             return nodes
         left = [node for node in nodes if struck.isdisjoint((node, plain[node]))]
         policy = self._policies.of(tenant_of(nodes[0]))
-        usable = self._usable(nodes, policy)
+        usable = self._phones.usable(nodes, policy)
         whose = base_of(self._goes_to(usable, policy)) if usable else ""
         gone = {plain[node] for node in nodes if node not in left}
         return None if not left or whose in gone else left
@@ -99,27 +98,6 @@ class Persons:
         rank, other = ranks[kind_of(a)], ranks[kind_of(b)]
         first: Node = self._nodes[a if rank < other or (rank == other and a < b) else b]
         return first
-
-    def _usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
-        """The ids that name somebody, the strongest first, phones in plain where they are known so."""
-        aliases, known, ranks = self._aliases, self._nodes, policy.ranks
-        plain = {aliases.get(node, node) for node in nodes}
-        good = [node for node in plain if node in known or not blocked(node, policy)]
-        return sorted(good, key=lambda node: (ranks[kind_of(node)], node))
-
-    def _name(self, nodes: Sequence[str], policy: MergePolicy, evidence: Evidence) -> bool:
-        """The hashes of these phones stand for them from now on, also in what an operator cut; whether that is news.
-
-        The hashes of one that is blocked leave their persons.
-        """
-        named = self._phones.name_hashes(nodes, policy)
-        for phone, apart in named.items():
-            if blocked(phone, policy):
-                for form in self._phones.forms(phone, policy):
-                    self._cutting.remove(form, policy, evidence)
-            elif apart and self._phones.forms(phone, policy):
-                self._cutting.decide_again((*self._phones.names(phone, policy), *apart), policy, evidence)
-        return bool(named)
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
         trusted = self._breaker.trusted(usable)
@@ -159,80 +137,13 @@ class Persons:
         if not nodes:
             return ()
         policy = self._policies.of(tenant_of(nodes[0]))
-        known = [node for node in self._usable(nodes, policy) if node in self._nodes]
+        known = [node for node in self._phones.usable(nodes, policy) if node in self._nodes]
         if not known:
             return ()
         first = self._goes_to(known, policy)
         return first, *(node for node in self._breaker.trusted(known) if node != base_of(first))
 
-    # Commands and policies
-
-    def link(self, tenant: str, a: str, b: str, evidence: Evidence) -> str:
-        """Links two ids by an operator's word, whatever limits say; why not, where it can't."""
-        policy = self._policies.of(tenant)
-        usable = self._usable((a, b), policy)
-        if len(usable) < 2 or usable[1] in self._phones.hashes(usable[0], policy):
-            return _NO_PAIR
-        stronger, weaker = usable
-        self._name(usable, policy, evidence)
-        self._cutting.lift(stronger, weaker, policy, evidence)
-        self._settled.clear()
-        self._meetings.meet(stronger, weaker, Sighting(policy, evidence, by_command=True))
-        self._quarantine.look(policy, evidence)
-        return ""
-
-    def unlink(self, tenant: str, a: str, b: str, evidence: Evidence) -> str:
-        """Cuts the link of two ids, and keeps them from being linked again; why not, where it can't."""
-        policy = self._policies.of(tenant)
-        usable = self._usable((a, b), policy)
-        if len(usable) < 2 or usable[1] in self._phones.hashes(usable[0], policy):
-            return _NO_PAIR
-        self._cutting.cut(usable[0], usable[1], policy, evidence)
-        return ""
-
-    def erase(self, tenant: str, a: str, evidence: Evidence) -> str:
-        """Takes the person that has this id out, if there is one, as if what was seen of it had never been.
-
-        A phone that nobody showed in plain is that of all who showed a hash of it.
-        """
-        policy = self._policies.of(tenant)
-        bearers = self._phones.bearers(a, policy)
-        for bearer, named in zip(bearers, (a, *bearers[1:]), strict=False):
-            one_id = self._nodes[bearer][0]
-            nodes = self._cutting.erase(one_id, named, policy, evidence)
-            self._people.wipe(node for node, _ in nodes)
-            self.facts.append(Erased(tenant, one_id, kind_of(a), nodes, evidence, self._people.next_seq()))
-        return ""
-
-    def release(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:
-        """Decides a held pair, or all pairs of a suspected value, as if nothing had been held; why not, if it can't."""
-        named = self._named(tenant, a, b)
-        return (
-            named if isinstance(named, str) else self._quarantine.release(*named, self._policies.of(tenant), evidence)
-        )
-
-    def reject(self, tenant: str, a: str, b: str | None, evidence: Evidence) -> str:
-        """Cuts a held pair for good, or holds a value apart from everybody for good; why not, where it can't."""
-        named, policy = self._named(tenant, a, b), self._policies.of(tenant)
-        if isinstance(named, str):
-            return named
-        if named[1] is None:
-            self._name(named[:1], policy, evidence)
-        return self._quarantine.reject(*named, policy, evidence)
-
-    def _named(self, tenant: str, a: str, b: str | None) -> tuple[str, str | None] | str:
-        """The ids of a command, the stronger first; each may be given by its hash where it is held."""
-        given = [self._quarantine.node_of(node) for node in (a, b) if node is not None]
-        if any(kind_of(node) == BY_HASH for node in given):
-            return _NOT_HELD
-        policy = self._policies.of(tenant)
-        usable = self._usable(given, policy)
-        as_given = sorted(given, key=lambda node: (policy.ranks[kind_of(node)], node))
-        if self._quarantine.is_held(as_given[0], as_given[1] if b is not None else None):
-            usable = as_given  # it is held by the hash of a phone, which may be known by now
-        if len(usable) < len(given):
-            return _NO_PAIR if b is not None else _NO_VALUE
-        return usable[0], usable[1] if b is not None else None
+    # Policies
 
     def apply(self, tenant: str, text: str, evidence: Evidence) -> MergePolicy:
         """Puts a policy in force for what comes; values that it blocks leave their persons at once.
@@ -248,16 +159,16 @@ class Persons:
 
         for node in filter(concerned, self._nodes.in_order()):
             self._look_again(node, applied, evidence)
-        self._name([node for node in self._phones.unseen() if concerned(node)], applied, evidence)
+        self._cutting.name(filter(concerned, self._phones.unseen()), applied, evidence)
         self._quarantine.look(applied, evidence)
         return applied
 
     def _look_again(self, node: str, policy: MergePolicy, evidence: Evidence) -> None:
-        odd = policy.hashed_phones or node in self._aliases or blocked(node, policy)
+        odd = policy.hashed_phones or node in self._aliases or is_blocked(node, policy)
         if not odd or node != base_of(node) or node not in self._nodes:
             return
-        news = self._name((node,), policy, evidence)
-        if blocked(self._aliases.get(node, node), policy):
+        news = self._cutting.name((node,), policy, evidence)
+        if is_blocked(self._aliases.get(node, node), policy):
             if node in self._nodes:  # it did not leave with what it is another name of
                 self._cutting.remove(node, policy, evidence)
         elif news:
@@ -307,9 +218,3 @@ class Persons:
         facts = list(self.facts)
         self.facts.clear()
         return facts
-
-
-def blocked(node: str, policy: MergePolicy) -> bool:
-    """Whether the node's value stands for nobody."""
-    _, kind, scope, value = parts_of(node)
-    return policy.blocked(kind, value, scope)

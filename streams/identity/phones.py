@@ -6,7 +6,7 @@ about a pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from streams.identity.cuts import Cuts
 from streams.identity.nodes import SEPARATOR, base_of, kind_of, parts_of
@@ -24,6 +24,13 @@ class Phones:
         self._people = people
         self._cuts = cuts
         self.aliases = tables.table("aliases")
+
+    def usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
+        """The ids that name somebody, the strongest first, phones in plain where they are known so."""
+        aliases, known, ranks = self.aliases, self._people.nodes, policy.ranks
+        plain = {aliases.get(node, node) for node in nodes}
+        good = [node for node in plain if node in known or not is_blocked(node, policy)]
+        return sorted(good, key=lambda node: (ranks[kind_of(node)], node))
 
     def hashes(self, node: str, policy: MergePolicy) -> list[str]:
         """The nodes of a plain phone's hashes, by the schemes of the policy; none for other ids."""
@@ -79,3 +86,9 @@ class Phones:
         struck = [hashed for hashed, phone in self.aliases.items() if not nodes.isdisjoint((hashed, phone))]
         for hashed in struck:
             self.aliases.drop(hashed)
+
+
+def is_blocked(node: str, policy: MergePolicy) -> bool:
+    """Whether the node's value stands for nobody."""
+    _, kind, scope, value = parts_of(node)
+    return policy.blocked(kind, value, scope)

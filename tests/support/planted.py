@@ -14,6 +14,7 @@ from streams.delivery.decide import Verdict
 from streams.engage.journeys import Journeys
 from streams.engage.match import Match
 from streams.engage.sending import Sending
+from streams.identity.commands import Commands
 from streams.identity.nodes import Evidence
 from streams.identity.persons import Persons
 from streams.rules.book import Compiled
@@ -34,15 +35,15 @@ def bad_events(is_bad: Callable[[str], bool]) -> Iterator[None]:
             raise Planted(f"{nodes}")
         return found
 
-    link = Persons.link
+    link = Commands.link
 
-    def raising_link(self: Persons, tenant: str, a: str, b: str, evidence: Evidence) -> str:
+    def raising_link(self: Commands, tenant: str, a: str, b: str, evidence: Evidence) -> str:
         found = link(self, tenant, a, b, evidence)
         if is_bad(evidence.event_id):
             raise Planted(f"{a} {b}")
         return found
 
-    with patch.object(Persons, "resolve", raising), patch.object(Persons, "link", raising_link):
+    with patch.object(Persons, "resolve", raising), patch.object(Commands, "link", raising_link):
         yield
 
 

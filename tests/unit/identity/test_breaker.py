@@ -148,7 +148,7 @@ def test_a_tenant_may_set_other_limits_or_none() -> None:
 
 def test_a_released_value_joins_as_if_it_had_never_been_held() -> None:
     told, other = till(9), till(9, Told("policy: none\nversion: 1\nseen_with: {phone: []}\n"))
-    assert told.persons.release("t1", TILL, None, SAID) == ""
+    assert told.persons.commands.release("t1", TILL, None, SAID) == ""
     assert _sets(told) == _sets(other)
     till(20, told)
     assert not told.tables.table("suspects")
@@ -157,7 +157,7 @@ def test_a_released_value_joins_as_if_it_had_never_been_held() -> None:
 def test_a_rejected_value_stays_apart_and_is_held_no_more() -> None:
     told = till(9)
     told.facts()
-    assert told.persons.reject("t1", TILL, None, SAID) == ""
+    assert told.persons.commands.reject("t1", TILL, None, SAID) == ""
     facts = told.facts()
     assert [(fact.a, fact.b) for fact in facts if isinstance(fact, Freed) and fact.word == "rejected"] == [(TILL, None)]
     assert {fact.reason for fact in facts if isinstance(fact, Refused)} == {"rejected"}
@@ -166,14 +166,14 @@ def test_a_rejected_value_stays_apart_and_is_held_no_more() -> None:
 
 def test_a_value_may_be_rejected_before_it_is_found_out() -> None:
     told = till(4)
-    assert told.persons.reject("t1", TILL, None, SAID) == ""
+    assert told.persons.commands.reject("t1", TILL, None, SAID) == ""
     assert len({told.who(card(number)) for number in range(4)}) == 4
-    assert told.persons.reject("t1", node("uid", "never seen"), None, SAID) == ""
+    assert told.persons.commands.reject("t1", node("uid", "never seen"), None, SAID) == ""
 
 
 def test_one_held_link_can_be_released_alone() -> None:
     told = till(9)
-    assert told.persons.release("t1", TILL, card(3), SAID) == ""
+    assert told.persons.commands.release("t1", TILL, card(3), SAID) == ""
     assert told.who(TILL) == told.who(card(3)) != told.who(card(4))
     assert told.see(TILL).one_id == told.who(card(3))
 
@@ -181,16 +181,19 @@ def test_one_held_link_can_be_released_alone() -> None:
 def test_what_is_held_may_be_named_by_the_hash_of_its_node() -> None:
     told = till(9)
     hashed = node("node", told.persons.node(TILL).node_id)
-    assert told.persons.release("t2", hashed.replace("t1", "t2", 1), None, SAID) == "nothing that is held has this hash"
-    assert told.persons.release("t1", hashed, None, SAID) == ""
+    assert (
+        told.persons.commands.release("t2", hashed.replace("t1", "t2", 1), None, SAID)
+        == "nothing that is held has this hash"
+    )
+    assert told.persons.commands.release("t1", hashed, None, SAID) == ""
     assert not told.tables.table("suspects")
 
 
 @pytest.mark.parametrize("word", ["release", "reject"])
 def test_a_pair_that_is_not_held_is_refused(word: str) -> None:
     told = till(2)
-    assert getattr(told.persons, word)("t1", TILL, card(0), SAID) == "it is not held"
-    assert told.persons.release("t1", TILL, None, SAID) == "it is not held"
+    assert getattr(told.persons.commands, word)("t1", TILL, card(0), SAID) == "it is not held"
+    assert told.persons.commands.release("t1", TILL, None, SAID) == "it is not held"
 
 
 # Phones of which only a hash arrived
@@ -217,9 +220,9 @@ def test_a_till_that_is_found_out_by_its_hash_is_found_out_when_its_number_is_se
 
 def test_what_an_operator_said_of_a_hash_holds_for_its_phone() -> None:
     rejected, released, one_card = hashed_till(2), hashed_till(9), hashed_till(9)
-    assert rejected.persons.reject("t1", HASHED, None, SAID) == ""
-    assert released.persons.release("t1", HASHED, None, SAID) == ""
-    assert one_card.persons.release("t1", HASHED, card(3), SAID) == ""
+    assert rejected.persons.commands.reject("t1", HASHED, None, SAID) == ""
+    assert released.persons.commands.release("t1", HASHED, None, SAID) == ""
+    assert one_card.persons.commands.release("t1", HASHED, card(3), SAID) == ""
     for told in (rejected, released, one_card):
         for number in range(9):
             told.see(TILL, card(number))
@@ -232,8 +235,8 @@ def test_both_forms_are_released_by_either_and_a_link_held_before_by_its_own_ids
     for said in (HASHED, TILL):
         told = hashed_till(9)
         told.see(TILL)
-        assert told.persons.release("t1", HASHED, card(1), SAID) == ""
-        assert told.persons.release("t1", said, None, SAID) == ""
+        assert told.persons.commands.release("t1", HASHED, card(1), SAID) == ""
+        assert told.persons.commands.release("t1", said, None, SAID) == ""
         assert not told.tables.table("suspects")
         assert told.who(TILL) == told.who(HASHED) == told.who(card(1)) == told.who(card(2))
 
@@ -262,9 +265,9 @@ def test_one_link_does_not_join_two_persons_who_contradict_each_other() -> None:
 def test_a_released_bridge_joins_them_and_a_rejected_one_is_cut() -> None:
     released, rejected = _two(), _two()
     pair = account(0), node("unionid", "n")
-    assert released.persons.release("t1", *pair, SAID) == ""
+    assert released.persons.commands.release("t1", *pair, SAID) == ""
     assert released.who(pair[0]) == released.who(pair[1])
-    assert rejected.persons.reject("t1", *pair, SAID) == ""
+    assert rejected.persons.commands.reject("t1", *pair, SAID) == ""
     assert any(isinstance(fact, Unlinked) for fact in rejected.facts())
     rejected.see(*pair)
     assert rejected.who(pair[0]) != rejected.who(pair[1])
@@ -282,7 +285,7 @@ def test_one_link_does_not_join_two_large_persons() -> None:
 
 def test_an_operators_link_needs_no_release() -> None:
     told = _two()
-    assert told.persons.link("t1", account(0), node("unionid", "n"), SAID) == ""
+    assert told.persons.commands.link("t1", account(0), node("unionid", "n"), SAID) == ""
     assert told.who(account(0)) == told.who(node("unionid", "n"))
     facts = told.facts()
     assert any(isinstance(fact, Linked) for fact in facts)
@@ -336,7 +339,7 @@ def test_a_suspected_value_that_is_blocked_is_held_no_more() -> None:
 def test_a_pair_that_an_operator_linked_is_not_told_as_held_when_its_value_is_found_out() -> None:
     told = till(8)
     told.see(account(1), TILL)
-    told.persons.link("t1", TILL, account(1), SAID)
+    told.persons.commands.link("t1", TILL, account(1), SAID)
     told.facts()
     told.see(TILL, card(8))
     held = {(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Held)}

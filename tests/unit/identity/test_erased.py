@@ -54,7 +54,7 @@ class Told:
 
     def erase(self, node: str) -> None:
         self.persons.take_facts()
-        self.persons.erase("t1", node, LATER)
+        self.persons.commands.erase("t1", node, LATER)
 
 
 def till(told: Told, first: int = 0, end: int = 9) -> Told:
@@ -117,9 +117,9 @@ def test_two_ids_stay_cut_though_the_owner_of_one_is_erased() -> None:
     told = Told()
     told.see(PHONE, uid(1))
     told.see(PHONE, uid(2))
-    told.persons.unlink("t1", PHONE, uid(2), Evidence("cut", 1))
+    told.persons.commands.unlink("t1", PHONE, uid(2), Evidence("cut", 1))
     told.erase(uid(1))
-    told.persons.unlink("t1", PHONE, uid(5), Evidence("cut-2", 1))
+    told.persons.commands.unlink("t1", PHONE, uid(5), Evidence("cut-2", 1))
     assert told.who(PHONE) != told.who(uid(2))
 
 
@@ -130,7 +130,7 @@ def test_a_cut_goes_by_all_names_of_an_erased_phone_and_stays_by_all_where_other
         told.see(PHONE, uid(1))
         if others:
             told.see(PHONE, uid(2))
-        assert told.persons.unlink("t1", uid(5), PHONE, Evidence("cut", 1)) == ""
+        assert told.persons.commands.unlink("t1", uid(5), PHONE, Evidence("cut", 1)) == ""
         assert set(told.tables.table("cuts")) == cut
         told.erase(uid(1))
         assert bool(told.who(PHONE)) == others
@@ -147,7 +147,7 @@ def test_what_an_erased_person_showed_beside_a_value_is_not_told_once_more() -> 
     till(told, first=5)
     assert told.who(others[0]) != told.who(others[1])
     told.erase(card(50))
-    told.persons.reject("t1", PHONE, None, Evidence("till", 1))
+    told.persons.commands.reject("t1", PHONE, None, Evidence("till", 1))
     assert told.who(others[0]) != told.who(others[1])
 
 
@@ -180,7 +180,7 @@ def test_what_is_left_of_a_login_on_a_device_goes_with_the_device() -> None:
     told.see(uid(1), tablet)
     told.see(OPENID, node("unionid", "n"))
     told.see(OPENID, tablet)
-    told.persons.unlink("t1", OPENID, tablet, Evidence("cut", 1))
+    told.persons.commands.unlink("t1", OPENID, tablet, Evidence("cut", 1))
     told.erase(OPENID)
     told.erase(uid(1))
     assert not [one for one in told.tables.table("nodes") if one.startswith(tablet)]

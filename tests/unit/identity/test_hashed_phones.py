@@ -71,7 +71,7 @@ def test_erasing_a_phone_takes_out_who_showed_a_hash_of_it() -> None:
     told = Told((UID, TMALL), (OTHER,))
     gone = told.who(UID)
     told.facts()
-    assert told.persons.erase("t1", PHONE, SAID) == ""
+    assert told.persons.commands.erase("t1", PHONE, SAID) == ""
     (fact,) = erased(told)
     assert (fact.one_id, fact.kind) == (gone, "phone")
     assert {one for one, _ in fact.nodes} == {UID, PHONE, TMALL, JD}
@@ -82,7 +82,7 @@ def test_erasing_a_phone_takes_out_who_showed_a_hash_of_it() -> None:
 @pytest.mark.parametrize("name", [PHONE, TMALL, JD])
 def test_what_happened_before_comes_back_by_no_name_of_the_phone(name: str) -> None:
     told = Told((UID, TMALL))
-    told.persons.erase("t1", PHONE, SAID)
+    told.persons.commands.erase("t1", PHONE, SAID)
     assert told.see(name) is None
     returned = told.see(name, at_ms=SAID.event_time_ms + 1)
     assert returned is not None
@@ -93,7 +93,7 @@ def test_each_person_with_a_hash_of_the_phone_is_taken_out() -> None:
     told = Told((UID, TMALL), (OTHER, JD))
     gone = {told.who(UID), told.who(OTHER)}
     told.facts()
-    told.persons.erase("t1", PHONE, SAID)
+    told.persons.commands.erase("t1", PHONE, SAID)
     facts = erased(told)
     assert {fact.one_id for fact in facts} == gone
     assert not told.persons.everyone()
@@ -104,36 +104,36 @@ def test_each_person_with_a_hash_of_the_phone_is_taken_out() -> None:
 def test_a_plain_phone_is_taken_out_and_whom_its_hash_was_refused_for_stays() -> None:
     told = Told((OTHER, TMALL), (UID, PHONE))
     assert told.who(UID) != told.who(OTHER)
-    told.persons.erase("t1", PHONE, SAID)
+    told.persons.commands.erase("t1", PHONE, SAID)
     assert not told.who(UID)
     assert told.who(TMALL) == told.who(OTHER)
 
 
 def test_a_person_with_a_cut_leaves_no_phone_in_plain_behind() -> None:
     told = Told((UID, TMALL), (OTHER,))
-    told.persons.unlink("t1", OTHER, PHONE, SAID)
+    told.persons.commands.unlink("t1", OTHER, PHONE, SAID)
     assert "cuts" in told.mentions(NUMBER)
-    told.persons.erase("t1", PHONE, SAID)
+    told.persons.commands.erase("t1", PHONE, SAID)
     assert told.mentions(NUMBER) == []
 
 
 def test_unlinking_tells_the_pair_by_each_name_that_is_known() -> None:
     told = Told((UID, TMALL))
     told.facts()
-    assert told.persons.unlink("t1", UID, PHONE, SAID) == ""
+    assert told.persons.commands.unlink("t1", UID, PHONE, SAID) == ""
     assert told.who(UID) != told.who(TMALL)
     pairs = [(fact.a, fact.b) for fact in told.facts() if isinstance(fact, Unlinked) and fact.b]
     assert pairs == [(UID, TMALL)]
     both = Told((UID, TMALL), (UID, PHONE))
     both.facts()
-    both.persons.unlink("t1", UID, TMALL, SAID)
+    both.persons.commands.unlink("t1", UID, TMALL, SAID)
     pairs = [(fact.a, fact.b) for fact in both.facts() if isinstance(fact, Unlinked) and fact.b]
     assert sorted(pairs, key=str) == sorted([(UID, PHONE), (UID, TMALL)], key=str)
 
 
 def test_linking_joins_who_showed_the_hash() -> None:
     told = Told((UID, TMALL), (card(1),))
-    assert told.persons.link("t1", card(1), PHONE, SAID) == ""
+    assert told.persons.commands.link("t1", card(1), PHONE, SAID) == ""
     assert told.who(card(1)) == told.who(UID)
 
 
@@ -151,7 +151,7 @@ def words(told: Told) -> set[tuple[str, str | None, str]]:
 
 def test_a_suspected_hash_is_released_by_its_phone() -> None:
     told = till()
-    assert told.persons.release("t1", PHONE, None, SAID) == ""
+    assert told.persons.commands.release("t1", PHONE, None, SAID) == ""
     assert words(told) == {(TMALL, None, "released")}
     assert not told.tables.table("suspects")
     assert told.who(card(0)) == told.who(TMALL)
@@ -159,14 +159,14 @@ def test_a_suspected_hash_is_released_by_its_phone() -> None:
 
 def test_a_suspected_hash_is_rejected_by_its_phone() -> None:
     told = till()
-    assert told.persons.reject("t1", PHONE, None, SAID) == ""
+    assert told.persons.commands.reject("t1", PHONE, None, SAID) == ""
     assert (TMALL, None, "rejected") in words(told)
     assert set(told.tables.table("suspects")) == {TMALL, PHONE}
 
 
 def test_one_link_of_a_suspected_hash_is_released_by_its_phone() -> None:
     told = till()
-    assert told.persons.release("t1", card(1), PHONE, SAID) == ""
+    assert told.persons.commands.release("t1", card(1), PHONE, SAID) == ""
     assert {tuple(sorted((a, b or ""))) for a, b, _ in words(told)} == {(card(1), TMALL)}
     assert told.who(card(1)) == told.who(TMALL)
     assert told.who(card(2)) != told.who(TMALL)
@@ -174,18 +174,18 @@ def test_one_link_of_a_suspected_hash_is_released_by_its_phone() -> None:
 
 def test_one_link_of_a_suspected_hash_is_rejected_by_its_phone() -> None:
     told = till()
-    assert told.persons.reject("t1", card(1), PHONE, SAID) == ""
+    assert told.persons.commands.reject("t1", card(1), PHONE, SAID) == ""
     assert {tuple(sorted((a, b or ""))) for a, b, _ in words(told)} == {(card(1), TMALL)}
-    told.persons.release("t1", PHONE, None, SAID)
+    told.persons.commands.release("t1", PHONE, None, SAID)
     assert told.who(card(1)) != told.who(TMALL)
     assert told.who(card(2)) == told.who(TMALL)
 
 
 def test_a_phone_of_which_nothing_is_held_can_be_neither_released_nor_rejected_with_another() -> None:
     told = Told((UID, TMALL))
-    assert told.persons.release("t1", PHONE, None, SAID) == "it is not held"
-    assert told.persons.release("t1", UID, PHONE, SAID) == "it is not held"
-    assert told.persons.reject("t1", UID, PHONE, SAID) == "it is not held"
+    assert told.persons.commands.release("t1", PHONE, None, SAID) == "it is not held"
+    assert told.persons.commands.release("t1", UID, PHONE, SAID) == "it is not held"
+    assert told.persons.commands.reject("t1", UID, PHONE, SAID) == "it is not held"
 
 
 def found_out(*events: tuple[str, ...]) -> bool:
@@ -219,7 +219,7 @@ def test_a_policy_that_tells_which_hashes_are_of_a_phone_finds_a_till_out() -> N
 
 def test_a_phone_that_was_released_is_not_found_out_by_its_hash() -> None:
     told = Told(*((card(number), PHONE) for number in range(3)))
-    told.persons.release("t1", PHONE, None, SAID)
+    told.persons.commands.release("t1", PHONE, None, SAID)
     for number in range(3, 9):
         told.see(card(number), TMALL)
     assert not told.tables.table("suspects")
@@ -298,7 +298,7 @@ def test_a_phone_that_is_blocked_no_more_is_known_by_its_hash_again() -> None:
 @pytest.mark.parametrize("name", [PHONE, TMALL])
 def test_no_command_takes_a_phone_that_is_blocked(name: str) -> None:
     told = blocking(SHOPS + LISTED, (UID, name))
-    assert told.persons.link("t1", UID, name, SAID)
-    assert told.persons.unlink("t1", UID, name, SAID)
-    assert told.persons.reject("t1", name, None, SAID)
+    assert told.persons.commands.link("t1", UID, name, SAID)
+    assert told.persons.commands.unlink("t1", UID, name, SAID)
+    assert told.persons.commands.reject("t1", name, None, SAID)
     assert told.persons.members(told.who(UID)) == [UID]

@@ -41,7 +41,7 @@ def test_a_cut_makes_nobody_one_and_lifting_it_does() -> None:
     persons = _apart()
     persons.resolve((A, B), Evidence("m", 9))
     _joined(persons)
-    persons.unlink("t1", A, B, Evidence("cut", 10))
+    persons.commands.unlink("t1", A, B, Evidence("cut", 10))
     assert _joined(persons) == []
-    persons.link("t1", A, B, Evidence("lift", 11))
+    persons.commands.link("t1", A, B, Evidence("lift", 11))
     assert _joined(persons) == [(sorted([[A], [B]]), "lift")]

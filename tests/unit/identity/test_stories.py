@@ -114,7 +114,7 @@ def test_an_operator_gives_a_recycled_phone_to_its_new_owner() -> None:
     told.see(OLD, PHONE)
     told.see(NEW, PHONE)
     till = told.see(PHONE)
-    assert told.persons.link("t1", NEW, PHONE, SEEN) == ""
+    assert told.persons.commands.link("t1", NEW, PHONE, SEEN) == ""
     assert told.see(PHONE).one_id == told.who(NEW) != told.who(OLD)
     assert told.see(PHONE).node_id == till.node_id
 
@@ -186,14 +186,17 @@ def test_a_cut_of_a_phone_is_one_of_its_hash_whichever_is_named_or_seen(cut: str
     told = Told()
     told.persons.apply("t1", SHOP, SEEN)
     told.see(OLD, HASHED)
-    assert told.persons.unlink("t1", OLD, cut, SEEN) == ""
+    assert told.persons.commands.unlink("t1", OLD, cut, SEEN) == ""
     told.see(PHONE)
     told.see(OLD, seen)
     assert told.who(OLD) != told.who(PHONE) == told.who(HASHED)
-    assert told.persons.link("t1", OLD, seen, SEEN) == ""
+    assert told.persons.commands.link("t1", OLD, seen, SEEN) == ""
     assert told.who(OLD) == told.who(PHONE) == told.who(HASHED)
     assert not told.tables.table("cuts")
-    assert told.persons.unlink("t1", PHONE, HASHED, SEEN) == "it names one id twice, or one that stands for nobody"
+    assert (
+        told.persons.commands.unlink("t1", PHONE, HASHED, SEEN)
+        == "it names one id twice, or one that stands for nobody"
+    )
 
 
 def test_the_hash_of_a_recycled_phone_is_as_contested_as_the_phone() -> None:
@@ -216,7 +219,7 @@ def test_a_cut_gives_each_part_the_name_of_its_founding_id() -> None:
     told.see(UNION, PHONE)
     name = told.who(UNION)
     told.persons.take_facts()
-    assert told.persons.unlink("t1", OPENID, UNION, Evidence("c1", 9)) == ""
+    assert told.persons.commands.unlink("t1", OPENID, UNION, Evidence("c1", 9)) == ""
     assert told.who(OPENID) == name == told.persons.node(OPENID).node_id
     assert told.who(PHONE) == told.who(UNION) == told.persons.node(UNION).node_id
     cuts = [fact for fact in told.persons.take_facts() if isinstance(fact, Unlinked)]
@@ -227,11 +230,11 @@ def test_a_cut_gives_each_part_the_name_of_its_founding_id() -> None:
 def test_what_was_cut_stays_cut_until_an_operator_links_it() -> None:
     told = Told()
     told.see(OLD, PHONE)
-    told.persons.unlink("t1", OLD, PHONE, SEEN)
+    told.persons.commands.unlink("t1", OLD, PHONE, SEEN)
     told.see(OLD, PHONE)
     assert told.who(OLD) != told.who(PHONE)
     assert [fact.reason for fact in told.refused()] == []
-    told.persons.link("t1", OLD, PHONE, SEEN)
+    told.persons.commands.link("t1", OLD, PHONE, SEEN)
     assert told.who(OLD) == told.who(PHONE)
 
 
@@ -240,7 +243,7 @@ def test_a_refusal_that_only_the_cut_link_caused_is_tried_again() -> None:
     told.see(OLD, PHONE)
     told.see(NEW, PHONE)
     told.see(PHONE)
-    told.persons.unlink("t1", OLD, PHONE, SEEN)
+    told.persons.commands.unlink("t1", OLD, PHONE, SEEN)
     assert told.who(PHONE) == told.who(NEW) != told.who(OLD)
     assert told.see(PHONE).one_id == told.who(NEW)
 
@@ -249,7 +252,7 @@ def test_ids_that_still_hang_together_otherwise_stay_one_person() -> None:
     told = Told()
     told.see(UNION, OPENID, PHONE)
     told.see(PHONE, OPENID)
-    told.persons.unlink("t1", UNION, OPENID, SEEN)
+    told.persons.commands.unlink("t1", UNION, OPENID, SEEN)
     assert told.who(UNION) == told.who(OPENID)
 
 

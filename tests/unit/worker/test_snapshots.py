@@ -288,7 +288,7 @@ def test_a_snapshot_that_an_erasure_overtakes_is_no_failure_and_two_without_the_
     held = _Held(archive)
     with _shard(held, SELDOM, cuts.append, tables) as shard:
         shard.commit()
-        persons.erase("t1", _uid(7), Evidence("erase", 1_000))
+        persons.commands.erase("t1", _uid(7), Evidence("erase", 1_000))
         if told:
             shard.snapshots.anew()
         held.go_on.set()
