@@ -36,7 +36,7 @@ class Waiting(NamedTuple):
 def waits(settings: Settings) -> Iterator[Finding]:
     """Who waits for which source. Raises BrokerUnavailable."""
     found, firsts, ends = law(settings), first_of(settings, JOURNAL), journal_ends(settings)
-    told = []
+    told: list[Finding] = []
     for shard in sorted(firsts):
         tenants = [tenant for tenant in settings.tenants if shard_of(tenant, settings.kafka.shards) == shard]
         waiting = [one for tenant in tenants for one in waiting_rules(tenant, found.book)]
