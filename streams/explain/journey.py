@@ -36,16 +36,16 @@ _LEFT = {
 
 
 def of_match(moves: Sequence[Moved], history: Sequence[Decided]) -> list[Moved]:
-    """The moves of the run that these decisions are of; of none, of the one that stands or else was entered last."""
-    if history and not any(one.step for one in history):
-        return []
+    """The moves of the run that these decisions are of; of none, of the one that stands or else was entered last.
+
+    A message is due when its step began, by which its run is known.
+    """
     runs: dict[str, list[Moved]] = {}
     for move in moves:
         runs.setdefault(move.run, []).append(move)
     if history:
-        first_ms = min(one.due_ms for one in history)
-        runs = {run: path for run, path in runs.items() if path[0].entered_ms <= first_ms}
-        return max(runs.values(), key=lambda path: path[0].entered_ms, default=[])
+        sent = {(one.step.partition("/")[0], one.due_ms) for one in history if one.step}
+        return next((path for path in runs.values() if any((move.step, move.since_ms) in sent for move in path)), [])
     return max(runs.values(), key=lambda path: (path[-1].step != "", path[0].entered_ms), default=[])
 
 

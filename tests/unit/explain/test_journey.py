@@ -37,10 +37,11 @@ def test_inside_a_journey_and_out_of_it_without_a_message() -> None:
     assert left.headline == told
 
 
-def test_the_run_of_a_decision_is_the_last_one_entered_before_it() -> None:
-    both = [*FIRST, *SECOND]
-    assert of_match(both, [decision(NOON + HOUR)]) == FIRST
-    assert of_match(both, [decision(NOON + 3 * HOUR)]) == SECOND
+def test_the_run_of_a_decision_is_the_one_whose_step_began_when_the_message_was_due() -> None:
+    both = [*SECOND, *FIRST]
+    assert of_match(both, [decision(NOON + HOUR, "claim")]) == FIRST
+    assert of_match(both, [decision(NOON + 2 * HOUR, "settle/fallback-1")]) == SECOND
+    assert of_match(both, [decision(NOON + HOUR, "settle")]) == []
 
 
 def test_without_a_decision_it_is_the_run_that_stands_else_the_one_entered_last() -> None:
