@@ -4,7 +4,7 @@ In: rows as the engine writes them (seeded traffic, folded), multiplied under ot
 restore from the local store, from a snapshot and the rest of the changelog on an empty disk, from the whole changelog;
 and for a snapshot taken while an engine folds. Never: files in the page cache when a restore begins.
 
-    python -m bench.bench_recovery [--rows 1000000] [--tail 100000]
+    python -m bench.bench_recovery [--rows 1000000] [--tail 100000] [--memory-rows 0]
 
 Each restore has a process of its own. `seconds` is from opening the store to an engine that could fold the next frame,
 `cold_s` from the start of the process. The changelog is on an Apache Kafka of its own, each row in it once; a real one
@@ -62,14 +62,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--tail", type=int, default=100_000, help="changed rows after the snapshot")
+    parser.add_argument("--memory-rows", type=int, default=0, help="as the setting engine.memory_rows")
     parser.add_argument("--recover", nargs=4, metavar=("SOURCE", "PLACE", "BROKER", "SINCE"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.recover:
         source, place, broker, since = chosen.recover
-        State(Path(place), broker).recover(source, float(since))
+        State(Path(place), broker, chosen.memory_rows).recover(source, float(since))
         return
     with TemporaryDirectory() as place, apache_kafka(Path(place) / "kafka") as server:
-        _measure(State(Path(place), server.address), chosen.rows, chosen.tail)
+        _measure(State(Path(place), server.address, chosen.memory_rows), chosen.rows, chosen.tail)
 
 
 def _measure(state: State, wanted: int, tail: int) -> None:
@@ -79,16 +80,18 @@ def _measure(state: State, wanted: int, tail: int) -> None:
     state.write(rows, random.Random(2).sample(rows, tail))
     for source in FOLDERS:
         _cool(state.place)
-        command = [sys.executable, "-m", "bench.bench_recovery", "--recover", source, str(state.place)]
-        subprocess.run([*command, state.settings.kafka.bootstrap, str(time.time())], check=True)
+        command = [sys.executable, "-m", "bench.bench_recovery", "--memory-rows", str(state.memory_rows)]
+        where = [source, str(state.place), state.settings.kafka.bootstrap, str(time.time())]
+        subprocess.run([*command, "--recover", *where], check=True)
     _beside_live_work(rows, frames, state.archive(origin_of(state.settings)))
 
 
 class State:
     """One shard's state in all its places."""
 
-    def __init__(self, place: Path, broker: str) -> None:
+    def __init__(self, place: Path, broker: str, memory_rows: int) -> None:
         self.place = place
+        self.memory_rows = memory_rows
         self.settings = Settings(data=place / "data", kafka=Kafka(bootstrap=broker, shards=1))
 
     def archive(self, here: Origin) -> Archive:
@@ -98,7 +101,7 @@ class State:
     def write(self, rows: list[Change], tail: list[Change]) -> None:
         """All rows to changelog, store and snapshot; then the changed ones to changelog and store."""
         here = origin_of(self.settings)
-        store = RocksStore(self.place / FOLDERS["local_store"])
+        store = RocksStore(self.place / FOLDERS["local_store"], self.memory_rows)
         store.bind(here)
         end = self._commit(store, rows, here)
         header = Header(0, Position(1, end), here, len(rows), 0)
@@ -125,7 +128,7 @@ class State:
         """Restores from what is there, and tells how long it took; `since` is when the process was started."""
         wall, cpu, folder = time.perf_counter(), time.process_time(), self.place / FOLDERS[source]
         with without_collection():
-            store = RocksStore(folder)
+            store = RocksStore(folder, self.memory_rows)
             here = origin_of(self.settings)
             reader = Consumer(consumer_config(self.settings.kafka, "bench", enable_partition_eof=True))
             archive = self.archive(here) if source == "snapshot_and_tail" else None
@@ -136,7 +139,7 @@ class State:
         ended = time.perf_counter()
         figures = {"seconds": ended - wall, "cpu_s": time.process_time() - cpu, "cold_s": time.time() - since}
         figures |= {"restore_s": restored - wall, "engine_s": ended - restored}
-        rows, persons, hashes = sum(tables.sizes().values()), len(engine.persons.everyone()), len(engine.dedup)
+        rows, persons, hashes = sum(tables.sizes().values()), tables.sizes()["persons"], len(engine.dedup)
         tell(f"recovery_{source}", **figures, rows=rows, persons=persons, hashes=hashes, mb=_size(folder))
         store.close()
 

@@ -9,24 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.registry import Registry
-from streams.engine import Engine, Outputs
+from streams.engine import Engine
 from streams.isolate import Isolating
-from streams.journal.frame import Frame, decode_frame
+from streams.journal.frame import decode_frame
 from streams.journal.tables import Tables
 from streams.poison import Poisoned
-from streams.rules.held import held
 from streams.settings import Settings
-from streams.topics import CHANGELOG, JOURNAL, RAW
-from streams.worker.alarm import alarm
+from streams.topics import CHANGELOG, JOURNAL
 from streams.worker.clients import consumer_config
 from streams.worker.config import engine_config
+from streams.worker.figures import Figures
 from streams.worker.lane import Abandoned, Item
 from streams.worker.output import Output
 from streams.worker.state.archive import Archive
@@ -45,23 +43,6 @@ from streams.worker.unended import end_lost, take_back_lost
 log = logging.getLogger(__name__)
 
 _LOCK_PATIENCE_S = 30.0
-_MEASURE_EVERY_S = 5.0
-_OF_SHARD = (
-    "siyu_timers_pending",
-    "siyu_state_entries",
-    "siyu_state_bytes",
-    "siyu_progress_timestamp_seconds",
-    "siyu_persons",
-    "siyu_suspects",
-    "siyu_clock_held_seconds",
-    "siyu_journey_standing",
-    "siyu_sources_silent",
-    "siyu_waits_held",
-    "siyu_restore_records",
-    "siyu_restore_records_expected",
-    "siyu_snapshot_timestamp_seconds",
-)
-"""Gauges that the next owner tells from now on."""
 
 
 class Fold:
@@ -78,7 +59,7 @@ class Fold:
         self._snapshots: Snapshots | None = None
         self._here = UNKNOWN
         self.waits_for = ""
-        self._measured_s = 0.0
+        self._figures = Figures(shard, telemetry)
         self._stopping = threading.Event()
         self._restoring = Progress(shard, telemetry, self._stopping)
         self._journal = Log(settings, JOURNAL, shard, self.number)
@@ -115,7 +96,7 @@ class Fold:
         )
         self._isolating = self._fold_of(tables)
         self._telemetry.set("siyu_restore_seconds", time.monotonic() - began, shard=self._shard)
-        self._measure_state(self._engine.clock.now)
+        self._figures.state(self._engine, self._store, self._engine.clock.now)
         return position
 
     def _archive(self) -> Archive | None:
@@ -183,54 +164,8 @@ class Fold:
             if any("identity_erased" in output.resolved.tables for output in outputs):
                 self._snapshots.anew()
             self._snapshots.committed(self._engine.tables, Position(journal, changelog), len(changes))
-        self._measure(frames, outputs, folded - started, time.perf_counter() - folded)
-
-    def _measure(self, frames: list[Frame], outputs: list[Outputs], fold_s: float, commit_s: float) -> None:
-        telemetry = self._telemetry
-        counts: Counter[str] = sum((output.counts for output in outputs), Counter())
-        for outcome in ("accepted", "duplicate", "erased", "repeated"):
-            telemetry.count("siyu_events_total", counts[outcome], outcome=outcome)
-        telemetry.observe("siyu_batch_events", counts.total())
-        telemetry.observe("siyu_batch_seconds", fold_s)
-        telemetry.observe("siyu_commit_seconds", commit_s)
-        telemetry.count("siyu_commits_total")
-        now_ms = time.time() * 1000
-        for frame, output in zip(frames, outputs, strict=True):
-            for refusal in output.refused:
-                log.warning("refused: %s", refusal)
-                telemetry.count("siyu_controls_refused_total", shard=self._shard)
-            _measure_public(telemetry, output, now_ms - frame.fetched_ms)
-        self._measure_state(outputs[-1].resolved.progress_ms)
-
-    def _measure_state(self, progress_ms: int) -> None:
-        telemetry, shard, engine = self._telemetry, self._shard, self._engine
-        telemetry.set("siyu_timers_pending", len(engine.engage.timers), shard=shard)
-        for table, rows in engine.tables.sizes().items():
-            telemetry.set("siyu_state_entries", rows, shard=shard, table=table)
-        telemetry.set("siyu_persons", len(engine.tables.table("persons")), shard=shard)
-        telemetry.set("siyu_suspects", len(engine.tables.table("suspects")), shard=shard)
-        telemetry.set("siyu_progress_timestamp_seconds", progress_ms / 1000, shard=shard)
-        telemetry.set("siyu_lag_seconds", time.time() - progress_ms / 1000, topic=JOURNAL, partition=shard)
-        if time.monotonic() - self._measured_s > _MEASURE_EVERY_S:
-            self._measured_s = time.monotonic()
-            self._measure_rarely(engine)
-
-    def _measure_rarely(self, engine: Engine) -> None:
-        assert self._store is not None
-        telemetry, shard = self._telemetry, self._shard
-        telemetry.set("siyu_state_bytes", self._store.size(), shard=shard)
-        for (rule, step), persons in engine.engage.standing().items():
-            telemetry.set("siyu_journey_standing", persons, shard=shard, rule=rule, step=step)
-        progress = engine.clock.progress()
-        telemetry.set("siyu_sources_silent", sum(not at_ms for at_ms in progress.values()), shard=shard)
-        for group, members in engine.clock.groups().items():
-            for source in members:
-                held_s = (engine.clock.now - progress[source]) / 1000 if progress[source] else 0
-                labels = {"group": group, "source": source.removeprefix(RAW)}
-                telemetry.set("siyu_clock_held_seconds", held_s, shard=shard, **labels)
-        telemetry.forget("siyu_waits_held", shard=shard)
-        for (rule, source), number in held(engine.engage.timers, engine.clock).items():
-            telemetry.set("siyu_waits_held", number, shard=shard, rule=rule, source=source.removeprefix(RAW))
+        self._figures.batch(frames, outputs, folded - started, time.perf_counter() - folded)
+        self._figures.state(self._engine, self._store, outputs[-1].resolved.progress_ms)
 
     def stop(self) -> None:
         """Gives up opening and catching up; a commit ends by itself, within the broker's time limit."""
@@ -238,38 +173,13 @@ class Fold:
 
     def close(self) -> None:
         """Lets the next owner in."""
-        for name in _OF_SHARD:
-            self._telemetry.forget(name, shard=self._shard)
+        self._figures.forget()
         if self._output is not None:
             self._output.close()
         if self._snapshots is not None:
             self._snapshots.close()
         if self._store is not None:
             self._store.close()
-
-
-def _measure_public(telemetry: Telemetry, output: Outputs, latency_ms: float) -> None:
-    for receipt in output.resolved.tables["deliveries"].to_pylist() if "deliveries" in output.resolved.tables else ():
-        telemetry.count("siyu_deliveries_total", status=receipt["status"])
-    for record in output.public:
-        fields = record.record
-        if record.subject == "identity_change":
-            telemetry.count("siyu_identity_changes_total", kind=fields["kind"])
-            if fields["kind"] == "held" and fields["b"] is None:
-                log.warning("%s", alarm(fields))
-        elif record.subject == "trigger":
-            telemetry.count("siyu_triggers_total", rule=fields["rule"], channel=fields["channel"])
-            late_s = (fields["fired_time"] - fields["due_time"]) / 1000
-            telemetry.observe("siyu_due_to_fired_seconds", late_s)
-        elif record.subject == "trigger_revoked":
-            telemetry.count("siyu_triggers_revoked_total", rule=fields["rule"], reason=fields["reason"])
-        elif record.subject == "dead_letter":
-            ours = fields["stage"] == telemetry.stage  # ingest counts its own
-            telemetry.count("siyu_dead_letters_total", int(ours), reason=fields["reason"])
-        else:
-            labels = {name: fields[name] for name in ("rule", "verdict", "reason")}
-            telemetry.count("siyu_decisions_total", **labels)
-            telemetry.observe("siyu_event_to_decision_seconds", latency_ms / 1000)
 
 
 def _stands(store: Store, here: Origin) -> Position:
