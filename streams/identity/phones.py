@@ -67,11 +67,13 @@ class Phones:
     def name_hashes(self, nodes: Iterable[str], policy: MergePolicy) -> dict[str, list[str]]:
         """From now on the hashes of these phones stand for the phones.
 
-        The phones of which that is news, each with those from which an operator kept it apart by another name only.
+        The phones of which that is news, each with those from which an operator kept it apart by another name only. A
+        hash that the policy itself blocks stands for nobody.
         """
         if not policy.hashed_phones:
             return {}
-        named = {hashed: node for node in nodes for hashed in self.hashes(node, policy) if hashed not in self.aliases}
+        found = {hashed: node for node in nodes for hashed in self.hashes(node, policy)}
+        named = {one: node for one, node in found.items() if one not in self.aliases and not is_blocked(one, policy)}
         for hashed, node in named.items():
             self.aliases.put(hashed, node)
             self._people.settled.forget(hashed)

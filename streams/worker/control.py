@@ -27,7 +27,12 @@ from streams.topics import COMMANDS, CONTROL, JOURNAL, RAW
 from streams.worker.clients import BrokerUnavailable, Record, admin, follow, read, sentence
 
 _OFFSETS: Any = OffsetSpec  # its methods have no types
-_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_LEADERLESS = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,  # asked of a broker that has not heard yet what the others have
+    KafkaError.FENCED_LEADER_EPOCH,
+}
 _AGAIN_S = 0.2
 _FRAMES_BACK = 200
 _ANSWER_WITHIN_S = 10.0

@@ -12,6 +12,7 @@ moment: the statement lives on, also one that has not arrived yet.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -67,6 +68,9 @@ class Rows(MemorySink):
         """Of equals the one that landed last."""
         chosen = (row for row in reversed(self.rows(table)) if where.items() <= row.items())
         return max(chosen, key=itemgetter(by), default=None)
+
+    def tally(self, table: str, column: str, where: Where) -> dict[Any, int]:
+        return dict(Counter(row[column] for row in self.rows(table) if where.items() <= row.items()))
 
     def remove_before(self, table: str, where: Where, number: int) -> None:
         """Removes what landed up to a number."""
