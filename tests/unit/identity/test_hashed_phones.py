@@ -302,3 +302,24 @@ def test_no_command_takes_a_phone_that_is_blocked(name: str) -> None:
     assert told.persons.commands.unlink("t1", UID, name, SAID)
     assert told.persons.commands.reject("t1", name, None, SAID)
     assert told.persons.members(told.who(UID)) == [UID]
+
+
+def test_two_phones_cut_before_anybody_showed_them_are_apart_once_a_policy_tells_their_hashes() -> None:
+    second = "+8613922223333"
+    other = node("phone", hashlib.sha256(f"s{second}".encode()).hexdigest(), "tmall")
+    told = Told()
+    told.persons.apply("t1", "policy: plain\nversion: 1\nhashed_phones: []\n", SAID)
+    assert told.persons.commands.unlink("t1", PHONE, node("phone", second), SAID) == ""
+    told.see(TMALL, other)
+    assert told.who(TMALL) == told.who(other) != ""
+    told.persons.apply("t1", SHOPS.replace("version: 1", "version: 2").replace("shops", "plain"), SAID)
+    assert told.who(TMALL) != told.who(other)
+    assert "" not in (told.who(TMALL), told.who(other))
+
+
+def test_a_blocked_phone_leaves_no_name_behind_in_the_state() -> None:
+    told = Told()
+    told.persons.apply("t1", SHOPS.replace("version: 1", "version: 2") + f"blocked: [{{values: ['{NUMBER}']}}]\n", SAID)
+    told.see(UID, PHONE, card(1))
+    told.persons.commands.erase("t1", UID, SAID)
+    assert told.tables.table("aliases") == {}
