@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.cli.failure import Failure
+from streams.cli.rulefiles import good_rules
 from streams.settings import Settings
 
 NAME = "backtest"
@@ -74,21 +75,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _rules(folder: Path, settings: Settings) -> dict[str, str]:
-    from streams.rules.book import Known, compile_rule  # noqa: PLC0415
-    from streams.rules.spec import InvalidRule  # noqa: PLC0415
-
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise Failure(f"{folder} holds no rule files (*.yaml)")
-    texts = {}
-    for path in files:
-        texts[path.stem] = path.read_text(encoding="utf-8")
-        try:
-            compile_rule(texts[path.stem], Known(settings.sources, settings.triggers))
-        except InvalidRule as error:
-            raise Failure(f"{path}: {error}") from error
-    return texts
+def _rules(path: Path, settings: Settings) -> dict[str, str]:
+    return {file.stem: text for file, text in good_rules(path, settings).items()}
 
 
 def _emptied(out: Path) -> Path:

@@ -18,6 +18,7 @@ from confluent_kafka import Producer
 from streams.cli.arguments import add_action, add_json
 from streams.cli.failure import Failure
 from streams.cli.linting import Fault, lint
+from streams.cli.rulefiles import rule_files
 from streams.cli.tables import print_json
 from streams.rules.book import EVERY_TENANT, Known
 from streams.rules.spec import Rule
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     testing = add_action(actions, "test", "run the examples in rule files", "siyu rules test deploy/rules/*.yaml")
     applying = add_action(actions, "apply", "lint rule files, and publish them to `control`", EXAMPLE)
     for action in (linting, testing, applying):
-        action.add_argument("files", metavar="FILE", nargs="+", type=Path)
+        action.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a rule file, or a folder of such")
         add_json(action)
     applying.add_argument("--tenant", default=EVERY_TENANT, help="the brand that it is for (default: *, all of them)")
     applying.add_argument("--who", default="", help="who applies it, for the record (default: the user)")
@@ -58,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when all files are good (and published), else 1."""
     known = Known(settings.sources, settings.triggers)
-    linted, faulty = _lint_all(arguments.files, known, arguments.json)
+    files = rule_files(arguments.files)
+    linted, faulty = _lint_all(files, known, arguments.json)
     if arguments.action == "lint":
         _tell(linted, arguments.json)
         return 1 if faulty else 0
@@ -66,7 +68,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         failed = sum([_test(one, known, arguments.json) for one in linted])
         return 1 if faulty or failed else 0
     if faulty:
-        raise Failure(f"nothing was applied, since {faulty} of {len(arguments.files)} files have faults")
+        raise Failure(f"nothing was applied, since {faulty} of {len(files)} files have faults")
     return _apply(linted, arguments, settings)
 
 

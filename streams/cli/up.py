@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streams.cli.failure import Failure
+from streams.cli.rulefiles import good_rules
 from streams.settings import Kafka, Settings
 
 NAME = "up"
@@ -33,7 +34,7 @@ _LOOK_EVERY_S = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whose events, which rules, which broker."""
     parser.add_argument("--tenant", action="append", metavar="T", help="a brand (default: settings.tenants)")
-    parser.add_argument("--rules", type=Path, metavar="DIR", help="rule files to put in force for all tenants")
+    parser.add_argument("--rules", type=Path, metavar="DIR", help="rules to put in force for all tenants; or one file")
     parser.add_argument("--configured", action="store_true", help="use the broker of the settings")
 
 
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     tenants = tuple(arguments.tenant or settings.tenants)
     if not tenants:
         raise Failure("name at least one brand: siyu up --tenant NAME, or tenants in siyu.toml")
-    rules = sorted(arguments.rules.glob("*.yaml")) if arguments.rules else []
+    rules = list(good_rules(arguments.rules, settings)) if arguments.rules else []
     named = settings.model_copy(update={"tenants": tenants})
     with _broker(arguments.configured, named) as own:
         said = stack.prepare(own, rules)
