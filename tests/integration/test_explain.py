@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +14,7 @@ from pydantic import SecretStr
 
 from schemas.codec import encode
 from schemas.registry import LocalRegistry
-from sinks.sink import SinkUnavailable
 from streams.cli.main import main
-from streams.cli.query import answer_of
 from streams.settings import Ingest, Kafka, Settings, Sink, to_environment
 from streams.topics import HEARTBEAT, RAW
 from streams.worker import stack
@@ -25,6 +23,7 @@ from streams.worker.control import publish_control
 from streams.worker.servers import apache_kafka, clickhouse_server, tansu
 from tests.integration.life import value_of
 from tests.integration.patience import until
+from tests.integration.stored import stored
 
 NOON, MINUTE = 1_700_020_800_000, 60_000
 PHONE, OPENID = "13916042758", "o-explained-0000000000000001"
@@ -112,7 +111,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         workers = ending.enter_context(stack.workers(settings, stack.ROLES, folder / "logs"))
         stack.await_controls(settings, ids, workers)
         _play(producer, registry)
-        until(lambda: _stored(settings) == (len(EVENTS), 2), "all is stored")
+        until(lambda: stored(settings) == (len(EVENTS), 2), "all is stored")
         yield Running(settings, workers[1])
 
 
@@ -128,15 +127,6 @@ def _beat(producer: Producer, minutes: int, *topics: str) -> None:
     for topic in topics:
         producer.produce(topic, partition=0, timestamp=NOON + minutes * MINUTE, headers=[(HEARTBEAT, b"")])
     assert producer.flush(30) == 0
-
-
-def _stored(settings: Settings) -> tuple[int, int]:
-    """Events and decisions in the database; none before the sink has made its tables."""
-    counts = "SELECT (SELECT count() FROM siyu.events), (SELECT count() FROM siyu.decisions)"
-    with suppress(SinkUnavailable, ValueError):
-        events, decisions = answer_of(counts, settings).rows[0]
-        return events, decisions
-    return 0, 0
 
 
 @pytest.fixture
@@ -260,8 +250,8 @@ def test_a_wait_that_one_source_holds_back_is_measured_and_is_decided_when_that_
     assert value_of(engine, "siyu_waits_held") == 1
     _beat(producer, 175, RAW + "app")
     until(lambda: held(182) == 1, "at the deadline itself it is still held")
-    assert _stored(settings)[1] == 2
+    assert stored(settings)[1] == 2
     _beat(producer, 176, RAW + "app")
-    until(lambda: _stored(settings)[1] == 3, "the third decision is stored")
+    until(lambda: stored(settings)[1] == 3, "the third decision is stored")
     assert asked(*about("waits"))["state"] == "suppressed"
     until(lambda: held(183) == 0, "nothing is held any more")

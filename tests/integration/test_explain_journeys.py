@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from schemas.codec import encode
 from schemas.registry import LocalRegistry
-from sinks.sink import SinkUnavailable
 from streams.cli.main import main
 from streams.cli.query import answer_of
 from streams.settings import Ingest, Kafka, Settings, Sink, to_environment
@@ -23,6 +22,7 @@ from streams.worker import stack
 from streams.worker.clients import producer_config
 from streams.worker.servers import tansu
 from tests.integration.patience import until
+from tests.integration.stored import stored
 
 NOON, MINUTE = 1_700_020_800_000, 60_000
 OPENID, PHONE, OTHER = ("openid", "wx1", "o-first"), ("phone", None, "13916042758"), ("phone", None, "13705719364")
@@ -94,7 +94,7 @@ def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
         workers = ending.enter_context(stack.workers(settings, stack.ROLES, tmp_path / "logs"))
         stack.await_controls(settings, ids, workers)
         _play(Producer(producer_config(settings.kafka)))
-        until(lambda: _stored(settings) == (len(EVENTS), 1), "all is stored")
+        until(lambda: stored(settings) == (len(EVENTS), 1), "all is stored")
         yield settings
 
 
@@ -106,14 +106,6 @@ def _play(producer: Producer) -> None:
     for topic in (RAW + "app", "control", "deliveries", "identity.commands"):
         producer.produce(topic, partition=0, timestamp=NOON + 40 * MINUTE, headers=[(HEARTBEAT, b"")])
     assert producer.flush(30) == 0
-
-
-def _stored(settings: Settings) -> tuple[int, int]:
-    counts = "SELECT (SELECT count() FROM siyu.events), (SELECT count() FROM siyu.decisions)"
-    with suppress(SinkUnavailable, ValueError):
-        events, decisions = answer_of(counts, settings).rows[0]
-        return events, decisions
-    return 0, 0
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

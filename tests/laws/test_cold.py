@@ -24,6 +24,7 @@ from tests.laws.test_compact import _CHANGES
 from tests.support.crowds import BASE, IDS, breakers, crowds, policies, ruled
 from tests.support.frames import CONTROL, SALT, fold, public
 from tests.support.journals import SECOND, frames_of, read_by
+from tests.support.likedict import Plain, changed
 from tests.support.lines import Commanded, Id, Item, MergePolicyText
 from tests.support.profiles import law
 from tests.support.stories import Story, stories
@@ -149,7 +150,7 @@ def test_what_is_at_hand_is_never_more_than_there_is_room_for_and_what_is_not_co
 @law
 @given(st.lists(st.one_of(_CHANGES, st.none()), max_size=40))
 def test_a_table_in_a_store_is_as_a_dict_is(changes: list[Change | None]) -> None:
-    plain = dict[tuple[str, str], Any]()
+    plain: Plain = {}
     with TemporaryDirectory() as place:
         store = RocksStore(Path(place) / "store", _FEW)
         tables = store.tables()
@@ -157,15 +158,7 @@ def test_a_table_in_a_store_is_as_a_dict_is(changes: list[Change | None]) -> Non
             if change is None:
                 store.commit(tables.take_changes(), Position(at, at))
                 continue
-            name, key, value = change
-            table = tables.table(name)
-            assert (key in table, table.get(key)) == ((name, key) in plain, plain.get((name, key)))
-            if value is None:
-                table.drop(key)
-                plain.pop((name, key), None)
-            else:
-                table.put(key, value)
-                plain[name, key] = value
+            changed(tables, plain, change)
         expected = [Change(*at, plain[at]) for at in sorted(plain)]
         assert list(tables.rows()) == expected
         assert sum(tables.sizes().values()) == len(expected)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgpack
 from hypothesis import given
@@ -16,6 +15,7 @@ from streams.identity.nodes import hash_of
 from streams.journal.tables import Change, Tables
 from streams.worker.state.snapshot import view
 from tests.support.frames import fold, public
+from tests.support.likedict import Plain, changed
 from tests.support.profiles import law
 from tests.support.stories import Story, stories
 
@@ -48,16 +48,10 @@ _CHANGES = st.sampled_from(sorted(_ROWS)).flatmap(
 @law
 @given(st.lists(_CHANGES, max_size=40))
 def test_a_packed_table_is_as_a_dict_is(changes: list[Change]) -> None:
-    tables, plain = Tables(most_at_hand=_FEW), dict[tuple[str, str], Any]()
-    for name, key, value in changes:
-        table = tables.table(name)
-        assert (key in table, table.get(key)) == ((name, key) in plain, plain.get((name, key)))
-        if value is None:
-            table.drop(key)
-            plain.pop((name, key), None)
-        else:
-            table.put(key, value)
-            plain[name, key] = value
+    tables = Tables(most_at_hand=_FEW)
+    plain: Plain = {}
+    for change in changes:
+        changed(tables, plain, change)
     expected, told = [Change(*at, plain[at]) for at in sorted(plain)], tables.take_changes()
     for part in (tables, Tables(_kept(tables.rows()), _FEW), Tables(_viewed(tables), _FEW)):
         assert list(part.rows()) == expected
