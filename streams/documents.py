@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import yaml
@@ -89,7 +91,7 @@ def _document(text: str, fault: type[InvalidDocument]) -> Any:
     if half := _HALF.search(text):
         raise fault(f"not YAML: {half[0]} is half a character, which no record can hold; write the character itself")
     try:
-        return yaml.safe_load(text)
+        return loaded(text)
     except (
         yaml.YAMLError,
         ValueError,
@@ -100,6 +102,17 @@ def _document(text: str, fault: type[InvalidDocument]) -> Any:
         RecursionError,
     ) as error:  # the loader raises all of these
         raise fault(f"not YAML: {' '.join(str(error).split())[:300]}") from error
+
+
+def loaded(text: str) -> Any:
+    """What YAML text says. Raises what the YAML loader does."""
+    return deepcopy(_loaded(text))
+
+
+@lru_cache(256)
+def _loaded(text: str) -> Any:
+    """The same text comes again and again, and to read it takes milliseconds."""
+    return yaml.safe_load(text)
 
 
 def _sentence(problem: Any) -> str:

@@ -16,12 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from schemas.frames import Resolved
 from schemas.records import Reason
 from streams.compact.cold import Unreadable
-from streams.documents import InvalidDocument
+from streams.documents import InvalidDocument, loaded
 from streams.engage.agenda import Engage, Public
 from streams.facts import Facts, identity_records
 from streams.identity.nodes import NOBODY, SEPARATOR, Evidence
@@ -223,7 +221,7 @@ _REFUSED = {"control": Reason.INVALID_CONTROL, "command": Reason.INVALID_COMMAND
 
 
 def _sources(text: str) -> list[tuple[Partition, int]]:
-    members = yaml.safe_load(text)["sources"]
+    members = loaded(text)["sources"]
     return [(Partition(member["topic"], member["partition"]), member.get("start", 0)) for member in members]
 
 

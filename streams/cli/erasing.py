@@ -27,7 +27,8 @@ from streams.worker.clients import producer_config, registry_of
 from streams.worker.control import publish_command
 
 _AGAIN_S = 0.5
-_MASKED = ("phone", "email")
+_PHONE = "phone"
+_MASKED = (_PHONE, "email")
 
 
 def erase(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -105,9 +106,21 @@ def _print(rows: Mapping[str, Mapping[str, object]], columns: Sequence[str], as_
 
 def _print_shared(person: Person, as_json: bool) -> None:
     """Ids that others have shown too: these stay with them."""
-    claims = [change for change in person.changes if change.kind == "refused" and change.a not in person.ids]
-    for label in sorted({person.label(change.b) for change in claims if change.b in person.ids}):
+    for label in stays(person):
         if as_json:
             print_json({"stays": label})
         else:
             print(f"{label} stays with others, who have shown it too")
+
+
+def stays(person: Person) -> list[str]:
+    """The ids that others claim, and the hashes of the person's phones that others have."""
+    pairs = [(change.a, change.b) for change in person.changes if change.kind in ("refused", "held") and change.b]
+    claimed = {b for a, b in pairs if a not in person.ids and b in person.ids}
+    hashes = {b for a, b in pairs if a in person.ids and b not in person.ids and _are_phones(person, a, b)}
+    return sorted(person.label(node) for node in claimed | hashes)
+
+
+def _are_phones(person: Person, *nodes: str) -> bool:
+    known = {**person.others, **person.ids}
+    return all(node in known and known[node].kind == _PHONE for node in nodes)

@@ -24,6 +24,8 @@ _AMONG = Struct("<B")
 _TEXT, _HEX, _UUID = range(3)
 _BY_COMMAND = 4
 _NUMBER_BYTES = 4
+_IDS_A_PERSON = 4
+"""About: tables with a row for each person, or for some of their events, have fewer rows at hand."""
 
 
 class Node(NamedTuple):
@@ -62,6 +64,7 @@ class Ids:
 
     def __init__(self, most_at_hand: int = MOST_AT_HAND, cold: Cold | None = None) -> None:
         self._most = most_at_hand
+        self._fewer = max(1, most_at_hand // _IDS_A_PERSON)
         self._nodes = Texts()
         self._persons = Hashes()
         self._cold = cold
@@ -74,7 +77,8 @@ class Ids:
             return None
         shaped = {"nodes": Node._make, "links": _links}.get(name, _plain)
         made = ColdBesides if name == "beside" else ColdTable
-        self._cold_tables.append(made(name, self._cold, self._most, shaped))
+        most = self._most if name in ("nodes", "links") else self._fewer
+        self._cold_tables.append(made(name, self._cold, most, shaped))
         return self._cold_tables[-1]
 
     def table(self, name: str) -> Tiered[Any] | None:
@@ -88,20 +92,20 @@ class Ids:
         if name == "links":
             return Tiered(self._nodes, Loose(), Form(self._pack_links, self._unpack_links, _links), self._most)
         if name == "persons":
-            return Tiered(self._persons, Fixed(_SEQ.size), Form(_pack_seq, _unpack_seq), self._most)
+            return Tiered(self._persons, Fixed(_SEQ.size), Form(_pack_seq, _unpack_seq), self._fewer)
         if name == "beside":
-            return Tiered(self._nodes, Loose(), Form(self._pack_beside, self._unpack_beside), self._most)
+            return Tiered(self._nodes, Loose(), Form(self._pack_beside, self._unpack_beside), self._fewer)
         return None
 
     def members(self) -> Tiered[tuple[str, ...]]:
         """A table, of no changelog, for the nodes of each person by its one_id."""
-        return Tiered(self._persons, Loose(), Form(self._pack_nodes, self._unpack_nodes), self._most)
+        return Tiered(self._persons, Loose(), Form(self._pack_nodes, self._unpack_nodes), self._fewer)
 
     def cold_members(self) -> OnDemand[tuple[str, ...]] | None:
         """The same, filled with those that are known; None where the rows are in memory."""
         if self._cold is not None:
             cold = self._cold
-            self._members = OnDemand(lambda one_id: tuple(cold.named(MEMBERS, one_id)) or None, self._most)
+            self._members = OnDemand(lambda one_id: tuple(cold.named(MEMBERS, one_id)) or None, self._fewer)
         return self._members
 
     def visits(self) -> Iterable[str]:
@@ -131,7 +135,7 @@ class Ids:
         found = []
         while at < end:
             (number, event_id, time_ms, seq, flag), at = _unseen(packed, at)
-            found.append(Link(self._nodes.text(number), event_id, time_ms, seq, flag))
+            found.append(tuple.__new__(Link, (self._nodes.text(number), event_id, time_ms, seq, flag)))
         return tuple(found)
 
     def _pack_beside(self, row: Iterable[Beside]) -> bytes:
@@ -200,8 +204,8 @@ def _unseen(packed: bytearray, at: int) -> tuple[tuple[int, str, int, int, bool]
     number, time_ms, seq, form, length = _SEEN.unpack_from(packed, at)
     begin = at + _SEEN.size
     end = begin + length
-    event_id = _long(form & ~_BY_COMMAND, bytes(packed[begin:end]))
-    return (number, event_id, time_ms, seq, bool(form & _BY_COMMAND)), end
+    event_id = _long(form & ~_BY_COMMAND, packed[begin:end])
+    return (number, event_id, time_ms, seq, form >= _BY_COMMAND), end
 
 
 def _short(event_id: str) -> tuple[int, bytes]:
@@ -216,7 +220,7 @@ def _short(event_id: str) -> tuple[int, bytes]:
     return _TEXT, event_id.encode()
 
 
-def _long(form: int, packed: bytes) -> str:
+def _long(form: int, packed: bytes | bytearray) -> str:
     if form == _TEXT:
         return packed.decode()
     text = packed.hex()

@@ -10,7 +10,7 @@ more, until the strongest of them is suspected.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ class Breaker:
 
     def full(self, a: str, b: str) -> bool:
         """Whether of the suspected one of these so many pairs are held that another would tell nothing more."""
-        return any(node in self.suspects and len(self._people.refusals(node)) >= _MOST_HELD for node in (a, b))
+        return any(node in self.suspects and len(self._people.refused.of(node)) >= _MOST_HELD for node in (a, b))
 
     def trusted(self, nodes: Sequence[str]) -> Sequence[str]:
         """Those that are not suspected; all, where every one is."""
@@ -169,6 +169,15 @@ class Breaker:
         self.released.drop(node)
         for key in self._beside.of(node):
             self._beside.drop(key)
+
+    def pass_over(self, blocked: Callable[[str], bool]) -> None:
+        """What events said of values that are blocked now counts no more, not if these are blocked no longer either."""
+        for key in [key for key in self._beside if any(map(blocked, key.split(_BETWEEN)))]:
+            event_id, at, seq = self._beside[key]
+            self._beside.drop(key)
+            left = [one for one in key.split(_BETWEEN) if not blocked(one)]
+            if len(left) > 2:
+                self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
 
     def tell(self, node: str) -> None:
         """The value is suspected, if it is, under the hash that it has now."""

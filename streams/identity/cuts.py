@@ -59,8 +59,14 @@ class Cuts:
         return sorted(end for end, pairs in self._of.items() if pairs)
 
     def strike(self, nodes: Collection[str]) -> None:
-        """These were erased."""
-        self._drop([pair for node in nodes for pair in self._of.get(node, ())])
+        """These were erased: no row names them, not as the name of a group either."""
+        gone = {pair for node in nodes for pair in self._of.get(node, ())}
+        groups = {self._rows[pair][2] for pair in gone} & gone
+        self._drop(gone)
+        for group in groups:
+            left = sorted(pair for pair, row in self._rows.items() if row[2] == group)
+            for pair in left:
+                self._rows.put(pair, (*self._rows[pair][:2], left[0]))
 
     def _put(self, pair: str, row: tuple[str, int, str]) -> None:
         self._rows.put(pair, row)

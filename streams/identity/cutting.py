@@ -18,11 +18,9 @@ from streams.identity.changes import Freed, Held, IdentityFact, Linked, Moved, R
 from streams.identity.cuts import Cuts
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
 from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
-from streams.identity.people import People, Refusal
+from streams.identity.people import People
 from streams.identity.phones import Phones, is_blocked
 from streams.identity.policy import MergePolicy
-
-_NONE = Refusal("", 0, 0, "", "")
 
 
 class _Before(NamedTuple):
@@ -115,8 +113,8 @@ class Cutting:
         pairs = [pair for pair in self._pairs(whole, policy, without) if not self.is_of(pair, erased, policy)]
         group = [node for node in whole if node not in erased]
         # Of what has to do with the erased nothing counts as told: they have other hashes from now on.
-        told_of = {pair for node in group for pair in people.refusals(node) if erased.isdisjoint(pair.split("\x1e"))}
-        refused = {pair: Refusal(*people.refused[pair]) for pair in told_of}
+        told_of = {pair for node in group for pair in people.refused.of(node) if erased.isdisjoint(pair.split("\x1e"))}
+        refused = {pair: people.refused[pair] for pair in told_of}
         before = _Before(
             {node: people.nodes[node][0] for node in group},
             {node: people.current[node] for node in group if node in people.current},
@@ -131,8 +129,8 @@ class Cutting:
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
             self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
-        self._bring_home((node for node in group if node not in without), pairs)
         self._go_on(before, policy)
+        self._bring_home((node for node in group if node not in without), pairs)
         replayed = people.facts[told:]
         del people.facts[told:]
         del self._breaker.fresh[fresh:]
@@ -162,7 +160,7 @@ class Cutting:
         base = base_of(node)
         yield base
         yield from self._people.visits(base)
-        for pair in self._people.refusals(node):
+        for pair in self._people.refused.of(node):
             yield from self._breaker.tied(pair, about)
 
     def _pairs(self, group: list[str], policy: MergePolicy, without: frozenset[str]) -> list[Pair]:
@@ -171,7 +169,7 @@ class Cutting:
         for node in group:
             for to, event_id, at, seq, by_command in people.links.get(node, ()):
                 found.add(Pair(seq, to, node, Evidence(event_id, at), by_command))
-            found.update(self.refused(pair, policy) for pair in people.refusals(node))
+            found.update(self.refused(pair, policy) for pair in people.refused.of(node))
             if node in without or node in self._breaker.suspects:
                 found.update(self._breaker.beside(node, without))
         return [pair for pair in sorted(found) if without.isdisjoint(pair[1:3]) and not self._void(pair)]
@@ -233,4 +231,5 @@ class Cutting:
                 people.free(pair, "", evidence)
 
     def _held(self, pair: str) -> bool:
-        return Refusal(*self._people.refused.get(pair, _NONE)).held
+        row = self._people.refused.get(pair)
+        return row is not None and row.held

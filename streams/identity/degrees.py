@@ -47,7 +47,7 @@ class Degrees:
         """Whether there may be so many with whom it was seen: a cheap bound, so that few are counted."""
         people, most = self._people, 0
         for form in self._phones.forms(node, policy):
-            most += len(people.refusals(form)) + len(people.links.get(form, ()))
+            most += len(people.refused.of(form)) + len(people.links.get(form, ()))
             for each in (form, *people.visits(form)):
                 most += len(people.side(each))
         return most >= at_least
@@ -68,7 +68,7 @@ class Degrees:
     def _partners(self, node: str) -> dict[str, First]:
         """Every value that stood with this one."""
         people, found = self._people, dict[str, First]()
-        for pair in people.refusals(node):
+        for pair in people.refused.of(node):
             _, at, seq, *_ = people.refused[pair]
             a, b = pair.split(_BETWEEN)
             _earliest(found, b if a == node else a, (seq, at))

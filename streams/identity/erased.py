@@ -27,6 +27,12 @@ class Ledger:
         self._rows.put(hash_of(node, self._salt), (times + 1, max(time_ms, before_ms)))
         self.newest_ms = max(self.newest_ms, time_ms)
 
+    def pass_over(self, node: str, time_ms: int) -> None:
+        """The node is of another, and is not erased: but what happened up to this time does not count under it."""
+        times, before_ms = self._rows.get(hash_of(node, self._salt), (0, -1))
+        self._rows.put(hash_of(node, self._salt), (times, max(time_ms, before_ms)))
+        self.newest_ms = max(self.newest_ms, time_ms)
+
     def times(self, node: str) -> int:
         """How often it was erased."""
         if not self._rows:

@@ -44,27 +44,35 @@ class Erasing:
     ) -> tuple[tuple[str, str], ...]:
         """The nodes of this person, and other names of them and of `named`, with the hashes that they had.
 
-        A value that others have shown too is theirs from now on, under a new hash.
+        A value that others have shown too is theirs from now on, under a new hash. A name of a phone that is another
+        person's stays as it is: but it stood for the phone, so what happened under it until now was the erased's.
         """
-        people = self._people
+        people, until_ms = self._people, evidence.event_time_ms
         gone = self._with_claims(frozenset(people.members(one_id)), policy)
-        names = self._phones.all_names({*gone, named}, policy)
+        names = self._phones.all_names((node for node in {*gone, named} if not self._of_others(node, gone)), policy)
         unseen = sorted(node for node in names if node not in people.nodes)
+        for node in names - gone - set(unseen):
+            people.erased.pass_over(node, until_ms)
         hashes = tuple((node, people.node_id(node)) for node in unseen)
         hashes += tuple((node, people.nodes[node][1]) for node in sorted(gone))
         self._cutting.decide_again(gone, policy, evidence, erased=gone)
         for node in unseen:
-            people.erased.add(node, evidence.event_time_ms)
+            people.erased.add(node, until_ms)
         self._strike({*gone, named}, policy)
         for node in sorted(node for node in gone if node in people.nodes):
             self._breaker.tell(node)
         return hashes
 
+    def _of_others(self, node: str, gone: Collection[str]) -> bool:
+        """Whether it is a hash of a phone that another person has: the phone's other names are theirs."""
+        phone = self._phones.aliases.get(node, node)
+        return phone in self._people.nodes and phone not in gone
+
     def _strike(self, gone: Collection[str], policy: MergePolicy) -> None:
         """Nothing names these any more, unless others have shown them too."""
-        nodes = self._people.nodes
+        nodes, aliases = self._people.nodes, self._phones.aliases
         names = self._phones.all_names((node for node in gone if node not in nodes), policy)
-        nowhere = {node for node in names if node not in nodes}
+        nowhere = {node for node in names if node not in nodes and aliases.get(node, node) not in nodes}
         self._phones.strike(nowhere)
         self._cuts.strike(nowhere)
         self._breaker.strike(nowhere)
@@ -74,7 +82,7 @@ class Erasing:
         people = self._people
         alone = [part for node in nodes for part in people.visits(node) if people.side(part) == (part,)]
         claims = {
-            node: [self._cutting.refused(pair, policy) for pair in people.refusals(base_of(node))] for node in alone
+            node: [self._cutting.refused(pair, policy) for pair in people.refused.of(base_of(node))] for node in alone
         }
         return nodes.union(
             node for node in alone if all(self._cutting.is_of(claim, nodes, policy) for claim in claims[node])

@@ -22,9 +22,10 @@ from streams.identity.nodes import (
     pair_of,
     visit_of,
 )
-from streams.identity.people import People, Refusal
+from streams.identity.people import People
 from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
+from streams.identity.refusals import Refusal
 
 CONTESTED = "contested"
 UNLINKED = "unlinked"
@@ -92,7 +93,7 @@ class Meetings:
     def _refused(self, a: str, b: str, seen: Sighting) -> bool:
         """Whether this policy refused it before; a newer one looks again."""
         row = self._people.refused.get(pair_of(a, b))
-        return row is not None and row[4] == seen.policy.label
+        return row is not None and row.policy == seen.policy.label
 
     # What speaks against a link
 

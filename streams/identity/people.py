@@ -8,8 +8,7 @@ alone go now stands in `current`, for values that several people used.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from streams.compact.cold import OnDemand
 from streams.compact.rows import Link, Node
@@ -17,31 +16,18 @@ from streams.compact.tiered import Tiered
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused
 from streams.identity.erased import Ledger
 from streams.identity.nodes import NOBODY, Evidence, base_of, hash_of, is_contested, pair_of
+from streams.identity.refusals import Refusal, Refusals
 from streams.identity.settled import Settled
 from streams.journal.tables import Tables
 
 
-class Refusal(NamedTuple):
-    """Why a pair is not linked, by which policy, and its evidence; `seq` 0: it has no number yet.
-
-    `held`: an operator may yet release it.
-    """
-
-    event_id: str
-    event_time_ms: int
-    seq: int
-    reason: str
-    policy: str
-    held: bool = False
-
-
 class People:
-    """Tables `nodes`, `persons` (one_id → founding seq), `links`, `refused` (pair → Refusal) and `current`."""
+    """Tables `nodes`, `persons` (one_id → founding seq), `links` and `current`; and refusals."""
 
     def __init__(self, tables: Tables, salt: bytes) -> None:
         self.nodes = tables.table("nodes")
         self.links = tables.table("links")
-        self.refused = tables.table("refused")
+        self.refused = Refusals(tables)
         self.current = tables.table("current")
         self._persons = tables.table("persons")
         self._meta = tables.table("meta")
@@ -53,7 +39,6 @@ class People:
         self._members: Tiered[tuple[str, ...]] | OnDemand[tuple[str, ...]] = (
             tables.ids.members() if known is None else known
         )
-        self._refusals: dict[str, set[str]] = {}
         self._visits: dict[str, set[str]] = {}
         self.settled = Settled()
         self.facts: list[IdentityFact] = []
@@ -65,8 +50,6 @@ class People:
                 self._enlist(node, one_id)
         for node in self._ids.visits():
             self._note_visit(node)
-        for pair in self.refused:
-            self._index(pair)
 
     def _enlist(self, node: str, one_id: str) -> None:
         self._members[one_id] = (*self._members.get(one_id, ()), node)
@@ -76,10 +59,6 @@ class People:
         base = base_of(node)
         if base != node:
             self._visits.setdefault(base, set()).add(node)
-
-    def _index(self, pair: str) -> None:
-        for end in pair.split("\x1e"):
-            self._refusals.setdefault(end, set()).add(pair)
 
     # Questions
 
@@ -102,10 +81,6 @@ class People:
     def visits(self, node: str) -> Iterable[str]:
         """The other nodes of this value."""
         return self._visits.get(node, ())
-
-    def refusals(self, node: str) -> Collection[str]:
-        """The refused pairs of this node."""
-        return self._refusals.get(node, ())
 
     def met(self, a: str, b: str) -> bool:
         """Whether the two were seen together before: linked, on a visit or refused."""
@@ -194,7 +169,6 @@ class People:
         elif not why.seq:
             why = why._replace(seq=self.next_seq())
         self.refused.put(pair, why)
-        self._index(pair)
         if before is None or before[3] != why.reason or (why.held and not before[5]):
             self.facts.append(self._refusal(a, b, why))
         if before is not None and before[5] and not why.held:
@@ -209,8 +183,8 @@ class People:
     def settle(self, pair: str, evidence: Evidence) -> None:
         """The pair is linked, by an operator's word or another policy: it waits no more."""
         row = self.refused.get(pair)
-        if row is not None and Refusal(*row).held:
-            self.refused.put(pair, Refusal(*row)._replace(held=False))
+        if row is not None and row.held:
+            self.refused.put(pair, row._replace(held=False))
             self.free(pair, "", evidence)
 
     def free(self, pair: str, word: str, evidence: Evidence) -> None:
@@ -238,10 +212,7 @@ class People:
             self._persons.put(node_id, seq)
             self.links.drop(node)
             self.current.drop(node)
-            for pair in self._refusals.pop(node, ()):
-                self.refused.drop(pair)
-                for end in pair.split("\x1e"):
-                    self._refusals.get(end, set()).discard(pair)
+            self.refused.drop_of(node)
         self.settled.clear()
 
     def remove(self, node: str) -> None:

@@ -81,7 +81,7 @@ class Persons:
         policy = self._policies.of(tenant_of(nodes[0]))
         usable = self._phones.usable(nodes, policy)
         whose = base_of(self._goes_to(usable, policy)) if usable else ""
-        gone = {plain[node] for node in nodes if node not in left}
+        gone = {plain[node] for node in nodes if node not in left}.difference(left)
         return None if not left or whose in gone else left
 
     def _at_once(self, nodes: Sequence[str]) -> Node | None:
@@ -92,12 +92,13 @@ class Persons:
         for odd in (self._current, self._aliases, self._breaker.suspects):
             if a in odd or b in odd:
                 return None
-        if not self._people.linked(a, b):
-            return None
         ranks = self._policies.of(tenant_of(a)).ranks
         rank, other = ranks[kind_of(a)], ranks[kind_of(b)]
-        first: Node = self._nodes[a if rank < other or (rank == other and a < b) else b]
-        return first
+        first, second = (a, b) if rank < other or (rank == other and a < b) else (b, a)
+        if not self._people.linked(first, second):
+            return None
+        node: Node = self._nodes[first]
+        return node
 
     def _meet(self, nodes: Sequence[str], usable: list[str], seen: Sighting) -> Node:
         trusted = self._breaker.trusted(usable)
@@ -157,8 +158,11 @@ class Persons:
             of = tenant_of(node)
             return tenant in (of, EVERY_TENANT) and self._policies.of(of) is applied
 
+        self._phones.unname(applied, concerned)
         for node in filter(concerned, self._nodes.in_order()):
             self._look_again(node, applied, evidence)
+        if applied.lists:
+            self._breaker.pass_over(lambda node: concerned(node) and is_blocked(self._aliases.get(node, node), applied))
         self._cutting.name(filter(concerned, self._phones.unseen()), applied, evidence)
         self._quarantine.look(applied, evidence)
         return applied

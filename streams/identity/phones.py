@@ -6,7 +6,7 @@ about a pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from streams.identity.cuts import Cuts
 from streams.identity.nodes import SEPARATOR, base_of, kind_of, parts_of
@@ -53,8 +53,13 @@ class Phones:
         return [name for name in self.names(node, policy) if name in self._people.nodes]
 
     def bearers(self, node: str, policy: MergePolicy) -> list[str]:
-        """A node of each person who has this id; of a phone that nobody showed in plain, of those with a hash of it."""
+        """A node of each person who has this id; of a phone that nobody showed in plain, of those with a hash of it.
+
+        A hash that another has than the phone is the other's.
+        """
         forms, nodes = self.forms(node, policy), self._people.nodes
+        if node in forms:
+            return [node]
         if self.aliases.get(node, node) in forms:
             return forms[:1]
         return list({nodes[form][0]: form for form in reversed(forms)}.values())
@@ -78,6 +83,11 @@ class Phones:
             self.aliases.put(hashed, node)
             self._people.settled.forget(hashed)
         return {node: self._cuts.share(self.names(node, policy)) for node in dict.fromkeys(named.values())}
+
+    def unname(self, policy: MergePolicy, concerned: Callable[[str], bool]) -> None:
+        """Hashes that the policy itself blocks stand for no phone any more."""
+        for hashed in [one for one in self.aliases if concerned(one) and is_blocked(one, policy)]:
+            self.aliases.drop(hashed)
 
     def unseen(self) -> list[str]:
         """Ids that nobody showed, of which an operator said that they are kept apart from one."""

@@ -84,6 +84,11 @@ class MergePolicy:
         """Its name and version."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def lists(self) -> bool:
+        """Whether it blocks values of its own, beside placeholders and test values."""
+        return bool(self._blocked)
+
     def blocked(self, kind: str, value: str, scope: str = "") -> bool:
         """Whether this value names nobody: a placeholder, also in quotes, a test value, or one that a tenant blocks.
 

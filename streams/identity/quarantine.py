@@ -19,7 +19,7 @@ from streams.identity.changes import Freed, Held
 from streams.identity.cutting import Cutting
 from streams.identity.meetings import Meetings, Sighting
 from streams.identity.nodes import SEPARATOR, Evidence, pair_of, tenant_of
-from streams.identity.people import People, Refusal
+from streams.identity.people import People
 from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
 
@@ -123,7 +123,7 @@ class Quarantine:
         if b is None:
             return a in self._breaker.suspects
         row = self._people.refused.get(pair_of(a, b))
-        return row is not None and Refusal(*row).held
+        return row is not None and row.held
 
     def _tell(self, word: str, a: str, b: str | None, evidence: Evidence) -> None:
         people = self._people
@@ -136,6 +136,6 @@ class Quarantine:
         if kind != BY_HASH:
             return node
         people = self._people
-        held = (end for pair, row in people.refused.items() if Refusal(*row).held for end in pair.split("\x1e"))
+        held = (end for pair in people.refused if people.refused[pair].held for end in pair.split("\x1e"))
         found = (one for one in (*self._breaker.suspects, *held) if one in people.nodes and tenant_of(one) == tenant)
         return next((one for one in found if people.nodes[one][1] == value), node)

@@ -41,8 +41,9 @@ from streams.worker.state.restore import restore
 from streams.worker.state.store import MemoryStore
 
 PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES, DEADLETTER)
-_CUT_BY_BLOCK = {"sink_blocks", "sink_turns", "migrations", "touchpoint_minute_parts"}
-"""Tables whose rows depend on how frames fell into blocks; the roll-up over the parts does not."""
+_NOT_ASKED = {"sink_blocks", "sink_turns", "migrations", "touchpoint_minute_parts", "path_of"}
+"""Tables whose rows depend on how frames fell into blocks (the roll-up over the parts does not), and a view that only
+answers for a person."""
 
 _BYTES = {"raw", "raw_key"}
 _TOO_LATE = {"expired", "ended_before_send"}
@@ -157,7 +158,7 @@ class Aftermath:
                 frames = [outputs.resolved for of, _, outputs in self.outputs if of == shard]
                 BlockWriter(database, shard).write(frames)
             names = [str(row[0]) for row in database.query("SHOW TABLES FROM siyu").rows]
-            return {name: _rows(database, name) for name in names if name not in _CUT_BY_BLOCK}
+            return {name: _rows(database, name) for name in names if name not in _NOT_ASKED}
 
 
 def _rows(database: Asked, table: str) -> Counter[Any]:

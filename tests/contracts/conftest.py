@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from sinks import swap
-from sinks.migrations import runner
 from sinks.sink import Database
-from tests.unit.sinks.opened import DATABASES, opened_database
+from tests.unit.sinks.opened import DATABASES, migrated_database
 
 
 @pytest.fixture(params=DATABASES)
 def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with opened_database(request, tmp_path) as database:
-        runner.apply(database)
+    with migrated_database(request, tmp_path) as database:
         yield database
         swap.clear(database)

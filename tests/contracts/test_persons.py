@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 import pytest
 
 from schemas.records import Identity
-from sinks.migrations import runner
 from sinks.writer import BlockWriter
 from streams.cli.failure import Failure
 from streams.cli.main import main
@@ -20,7 +19,7 @@ from streams.cli.named import Naming
 from streams.identity.policy import DEFAULT, compile_policy
 from streams.journal.frame import Frame
 from tests.support.frames import SALT, Ev, Journal, Said, fold
-from tests.unit.sinks.opened import DATABASES, opened_database
+from tests.unit.sinks.opened import DATABASES, migrated_database
 
 BASE = 1_718_000_000_000
 OPENID, UNION = ("openid", "wx1", "o-1"), ("unionid", "", "n-1")
@@ -50,8 +49,7 @@ def played(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[list[Frame]], Siyu]]:
     """Writes what the engine makes of frames; what it gives runs a command and reads its JSON lines."""
-    with opened_database(request, tmp_path) as database:
-        runner.apply(database)
+    with migrated_database(request, tmp_path) as database:
         native = request.param == "native"
         server = f"clickhouse://default@{request.getfixturevalue('clickhouse').address}" if native else ""
         monkeypatch.setenv("SIYU_SINK__URL", server or f"chdb://{tmp_path}/facts")
@@ -196,8 +194,7 @@ JD = ("phone", "jd", sha1(b"j+8613912340044", usedforsecurity=False).hexdigest()
 @pytest.fixture(params=DATABASES)
 def naming(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Naming]]:
     """What looks ids up after events with these."""
-    with opened_database(request, tmp_path) as database:
-        runner.apply(database)
+    with migrated_database(request, tmp_path) as database:
 
         def after(*seen: tuple[tuple[str, str, str], ...]) -> Naming:
             journal = Journal()

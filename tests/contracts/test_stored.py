@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from schemas.frames import Resolved
-from sinks.migrations import runner
 from sinks.sink import Database
 from sinks.writer import BlockWriter
 from streams.cli.failure import Failure
 from streams.cli.stored import Stored
 from streams.explain.journey import Moved
 from streams.settings import Settings
-from tests.unit.sinks.opened import DATABASES, opened_database
+from tests.unit.sinks.opened import DATABASES, migrated_database
 from tests.unit.sinks.resolved import START_MS, rows_of
 
 TENANT = {"tenant": "t"}
@@ -24,8 +23,7 @@ TENANT = {"tenant": "t"}
 
 @pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with opened_database(request, tmp_path) as opened:
-        runner.apply(opened)
+    with migrated_database(request, tmp_path) as opened:
         yield opened
 
 

@@ -70,3 +70,11 @@ def test_no_row_holds_more_than_six_periods(given_: list[Answer]) -> None:
         assert len({period for period, _, _ in row}) == len(row) <= 6
     for row in tables.table("hours").values():
         assert len({one[:2] for one in row}) == len(row) <= 6 * 24
+
+
+def test_an_answer_counts_half_in_each_next_period_and_after_six_nothing() -> None:
+    first = START - START % (30 * DAY)
+    _, found = _told([Answer("a", first, first, 20)])
+    told = [found.over({"a"}, "sms", first + age * 30 * DAY)[1] for age in range(7)]
+    assert told == [Fraction(1, 2**age) for age in range(6)] + [0]
+    assert found.by_hour({"a"}, first + 150 * DAY)[20] == Fraction(1, 32)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.engine import Engine, Outputs, person_sets
 from streams.identity.breaker import REJECTED
-from streams.identity.people import Refusal
+from streams.identity.refusals import Refusal
 from streams.journal.tables import Change, Tables
 from tests.support.crowds import BASE, IDS, SHOP, breakers, crowds, pairs_only, ruled, seen, tills
 from tests.support.frames import SALT, fold, public, tables

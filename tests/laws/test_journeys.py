@@ -18,11 +18,12 @@ from streams.journal.tables import Change, Tables
 from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, by_topic, cut, fold, sources
 from tests.support.journals import rules
 from tests.support.profiles import law
-from tests.support.travellers import CHANNELS, MINUTE, Cut, Failed, Row, Text, Version
+from tests.support.repliers import CHOICES, NIGHTS, answering
+from tests.support.travellers import CHANNELS, DAY, HOUR, MINUTE, Answered, Cut, Failed, Row, Text, Version
 from tests.support.travelling import Interpreter
 
 BASE, SECOND = 1_700_000_040_000, 1_000  # a full minute
-LATEST = BASE + 3_600 * SECOND
+LATEST = BASE + 20 * HOUR  # before anything expires
 O1, O2 = ("openid", "wx", "o1"), ("openid", "wx2", "o2")
 P1, P2 = ("phone", "", "+8613912340001"), ("phone", "", "+8613912340002")
 WHO = (*[(O1,)] * 5, *[(O2,)] * 5, (P1,), (P2,), (O1, O2), (O1, O2), (O1, P1), (O2, P1), (O2, P2))
@@ -50,7 +51,7 @@ def _steps(draw: st.DrawFn, names: Sequence[str]) -> list[Text]:
                 "within": draw(st.sampled_from((1, 4, 9, 9))) * SECOND,
                 "on_timeout": draw(maybe),
             },
-            "emit": True,
+            "emit": {"choose": draw(CHOICES), "best_hour": draw(st.sampled_from((None, None, 3 * HOUR)))},
             "tag": draw(st.sampled_from(("hot", "cold"))),
             "branch": [(draw(st.sampled_from(asked)), draw(target)) for _ in range(draw(st.integers(1, 2)))],
             "split": [(50, draw(target)), (draw(st.sampled_from((10, 50))), draw(target))],
@@ -79,6 +80,9 @@ def journeys(draw: st.DrawFn, rule: str) -> list[Text]:
         "re_entry": draw(st.sampled_from(("always", "always", "once", 6 * SECOND))),
         "most_inside": draw(st.sampled_from((None, None, 1, 2))),
         "most_entries": draw(st.sampled_from((None, None, 2))),
+        "choose": draw(CHOICES),
+        "best_hour": draw(st.sampled_from((None, HOUR, 9 * HOUR))),
+        "expires": DAY,
     }
     return [
         said
@@ -98,14 +102,16 @@ def histories(draw: st.DrawFn) -> list[Row]:
         rows.append(Version(now, two[0]))
     known: set[tuple[str, str, str]] = set()
     for number in range(draw(st.integers(4, 24))):
-        now += SECOND * draw(st.sampled_from((0, 0, 1, 1, 2, 4)))
-        what = draw(st.integers(0, 30))
+        now += SECOND * draw(st.sampled_from((*[0, 0, 1, 1, 2, 4] * 4, 2_500)))
+        what = draw(st.integers(0, 36))
         if what == 0:
             rows.append(Version(now, one[1]))
         elif what <= 2 and {O1, P1} <= known:
             rows.append(Cut(now, *draw(st.sampled_from(((O1, P1), (O2, P1), (O2, P2))))))
         elif what <= 8 and (messages := _messages(rows)):
             rows.append(Failed(now, *draw(st.sampled_from(messages))))
+        elif what <= 16 and (messages := _messages(rows)):
+            rows.append(draw(_answers(now, messages)))
         else:
             ids = draw(st.sampled_from(WHO))
             known |= set(ids)
@@ -118,8 +124,16 @@ def histories(draw: st.DrawFn) -> list[Row]:
 
 def _messages(rows: Sequence[Row]) -> list[tuple[str, str, str, int]]:
     """All that was sent by now: journey, step, the event that began it, the attempt."""
-    sent = Interpreter(rows).run(rows[-1].at).sent
-    return [(one.text["rule"], one.step, one.whose.begun.id, one.attempt) for one in sent]
+    return [one.message for one in Interpreter(rows).run(rows[-1].at).sent]
+
+
+@st.composite
+def _answers(draw: st.DrawFn, now: int, messages: Sequence[tuple[str, str, str, int]]) -> Answered:
+    """Of the last attempt or an earlier one; at this hour, at one that comes, or long ago."""
+    rule, step, event, last = draw(st.sampled_from(messages))
+    status = draw(st.sampled_from(("opened", "clicked", "redeemed")))
+    hours = draw(st.sampled_from((0, 1, 1, 2, 2, 2, -22, -21, -24 * 40)))
+    return Answered(now, rule, step, event, draw(st.integers(0, last)), status, now + hours * HOUR)
 
 
 def _before(rows: Sequence[Row], until: Row) -> set[tuple[str, str, str]]:
@@ -134,14 +148,20 @@ def _seconds(ms: int) -> str:
 def _text(text: Text) -> str:
     again = text["re_entry"] if isinstance(text["re_entry"], str) else _seconds(text["re_entry"])
     when = {"of": text["enter"]} | ({"wait": _seconds(text["wait"])} if text["wait"] else {})
-    send = {"topic": "triggers.message", "expires_after": "1d", "exit_on": [*text["exit_on"]], "re_entry": again}
-    send |= {"channels": [{"channel": channel, "to": kind} for channel, kind in CHANNELS]}
+    send = {
+        "topic": "triggers.message",
+        "expires_after": _seconds(text["expires"]),
+        "exit_on": [*text["exit_on"]],
+        "re_entry": again,
+    }
+    send |= {"channels": [{"channel": channel, "to": kind} for channel, kind in CHANNELS]} | _best(text)
     journey: Text = {"steps": [_yaml_step(step) for step in text["steps"]]}
     journey |= {"running": "move" if text["moves"] else "finish", "most_inside": text["most_inside"]}
     if text["most_entries"]:
         journey["most_entries"] = {"most": text["most_entries"], "per": "month"}
     head = {"rule": text["rule"], "version": text["version"], "priority": text["priority"]}
-    return yaml.safe_dump(head | {"when": {"event": when}, "send": send, "journey": journey})
+    whole = head | {"when": {"event": when}, "send": send, "journey": journey}
+    return str(yaml.dump(whole, Dumper=yaml.CSafeDumper))
 
 
 def _yaml_step(step: Text) -> Text:
@@ -152,12 +172,18 @@ def _yaml_step(step: Text) -> Text:
         waits = step["wait_for"]
         said["wait_for"] = {"of": waits["of"], "within": _seconds(waits["within"]), "on_timeout": waits["on_timeout"]}
     if "emit" in step:
-        said["emit"] = {"content": {"step": step["name"]}}
+        said["emit"] = {"content": {"step": step["name"]}} | _best(step["emit"])
     if "branch" in step:
         said["branch"] = [{"where": _cel(*ask), "then": target} for ask, target in step["branch"]]
     if "split" in step:
         said["split"] = [{"percent": percent, "then": target} for percent, target in step["split"]]
     return said | {kind: step[kind] for kind in ("tag", "exit") if kind in step}
+
+
+def _best(asked: Text) -> Text:
+    """What a journey or a message asks of delivery."""
+    hour = {"best_hour_within": _seconds(asked["best_hour"])} if asked["best_hour"] else {}
+    return hour | ({"choose": asked["choose"]} if asked["choose"] else {})
 
 
 def _cel(kind: str, value: Any) -> str:
@@ -169,9 +195,11 @@ def _cel(kind: str, value: Any) -> str:
 TOGETHER = (ORDERS, APP, CONTROL)
 QUIET = frozenset((BASE // MINUTE + 1,))
 """The second minute is quiet."""
-_NIGHT = yaml.safe_dump(
-    {"delivery": "night", "version": 1, "zone": "UTC", "quiet_hours": {"since": "22:15", "until": "22:16"}}
-)
+
+
+def _night(since: str, until: str) -> Said:
+    said = {"delivery": "night", "version": 1, "zone": "UTC", "quiet_hours": {"since": since, "until": until}}
+    return Said(0, "control", {"tenant": "*", "kind": "delivery", "text": yaml.safe_dump(said)})
 
 
 def _item(row: Row) -> Ev | Said:
@@ -179,24 +207,30 @@ def _item(row: Row) -> Ev | Said:
         return row
     if isinstance(row, Version):
         return Said(row.at, "control", rules("*", _text(row.text)))
-    if isinstance(row, Failed):
+    if isinstance(row, Failed | Answered):
         step = f"{row.step}/fallback-{row.attempt}" if row.attempt else row.step
-        told = {"tenant": "t1", "trigger_id": _id(row.rule, step, row.event), "status": "failed", "detail": ""}
-        return Said(row.at, "receipt", told | {"channel": "", "time": row.at})
+        told = {"tenant": "t1", "trigger_id": _id(row.rule, step, row.event), "channel": "", "detail": ""}
+        status, time = ("failed", row.at) if isinstance(row, Failed) else (row.status, row.time)
+        return Said(row.at, "receipt", told | {"status": status, "time": time})
     a, b = ({"kind": kind, "scope": scope or None, "value": value} for kind, scope, value in (row.a, row.b))
     return Said(row.at, "command", {"tenant": "t1", "kind": "unlink", "a": a, "b": b, "time": row.at})
 
 
 def _journal(rows: Sequence[Row], *, quiet: bool = False, lagging: bool = False) -> Journal:
     """A frame for the opening, one for each row, and one for the time after it."""
-    night = [Said(0, "control", {"tenant": "*", "kind": "delivery", "text": _NIGHT})] if quiet else []
+    night = [_night("22:15", "22:16")] if quiet else []
+    return _opened(rows, night, lagging).lane(TOGETHER, [], dict.fromkeys((ORDERS, APP), LATEST))
+
+
+def _opened(rows: Sequence[Row], night: Sequence[Said], lagging: bool = False) -> Journal:
+    """A frame for the opening, and one for each row."""
     journal = Journal().lane(TOGETHER, [Said(0, "control", sources(ORDERS, APP)), *night])
     for row in rows:
         lane: tuple[Partition, ...] = TOGETHER
         if lagging:
             lane = (APP,) if isinstance(row, Ev) and row.on == APP else (ORDERS, CONTROL)
         journal.lane(lane, [_item(row)])
-    return journal.lane(TOGETHER, [], dict.fromkeys((ORDERS, APP), LATEST))
+    return journal
 
 
 def _decided(outputs: Sequence[Outputs]) -> list[tuple[Any, ...]]:
@@ -223,6 +257,18 @@ def test_journeys_go_as_the_slow_interpreter_says(rows: list[Row], quiet: bool, 
     _, outputs = fold(_journal(rows, quiet=quiet, lagging=lagging).frames)
     assert _moved(outputs) == sorted((at, v, step, why, since, now) for at, v, _, step, why, since, now in told.moves)
     assert _decided(outputs) == sorted(told.decisions)
+
+
+@law
+@given(answering(), st.booleans())
+def test_best_channels_and_hours_are_those_of_the_slow_interpreter(rows: list[Row], quiet: bool) -> None:
+    told = Interpreter(rows, NIGHTS if quiet else frozenset()).run(until := rows[-1].at + 30 * HOUR)
+    journal = _opened(rows, [_night("22:00", "08:00")] if quiet else [])
+    _, outputs = fold(journal.lane(TOGETHER, [], dict.fromkeys((ORDERS, APP), until)).frames)
+    assert _decided(outputs) == sorted(told.decisions)
+    channels = [(one.sent, one.channel, one.to[2]) for one in told.mail.letters]
+    triggers = [one.record for output in outputs for one in output.public if one.subject == "trigger"]
+    assert [(one["fired_time"], one["channel"], one["recipient"]["value"]) for one in triggers] == channels
 
 
 @law

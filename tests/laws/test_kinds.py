@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import msgpack
@@ -45,6 +46,7 @@ def histories(draw: st.DrawFn) -> list[Ev]:
     return events
 
 
+@cache
 def _text(rule: Asked) -> str:
     when: dict[str, Any] = {"of": [*rule.types], "at_least": rule.at_least, "within": _seconds(rule.within)}
     if rule.kind == "sequence":

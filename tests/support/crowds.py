@@ -37,6 +37,13 @@ SHARED: tuple[Id, ...] = (
 NOBODY: Id = ("uid", "", "null")
 IDS = (*STRONG, *SHARED, NOBODY)
 FREE = MergePolicyText("free", values=(("device_id", "weak"), ("cookie", "weak")))
+BLOCKED = st.sampled_from(
+    (
+        *((), (), (), _PHONES[:1], (hashed(_PHONES[0], _HASHING),)),
+        *(("u2",), ("n1", "d1"), ("c1", _PHONES[1]), ("o1", "k1")),
+    )
+)
+"""What a policy may list, also a hash of its own."""
 _LIMITS = ((), ((1, 0),), ((2, 0),), ((1, 2 * SECOND),), ((1, 2 * SECOND), (3, 0)))
 
 
@@ -81,7 +88,7 @@ def pairs_only(draw: st.DrawFn) -> tuple[Item, ...]:
     return tuple(line for line in draw(crowds(commands=())) if isinstance(line, Event) and len(line.ids) < 3)
 
 
-_TILL: tuple[Id, ...] = (
+TILL: tuple[Id, ...] = (
     *(("phone", "", value) for value in _PHONES[:2]),
     *(("phone", SHOP, hashed(value, _HASHING)) for value in _PHONES[:2]),
     *(("uid", "", "u1"), ("uid", "", "u2"), ("member_card", "", "c1"), ("device_id", "", "d1")),
@@ -91,7 +98,7 @@ _TILL: tuple[Id, ...] = (
 @st.composite
 def tills(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 10) -> tuple[Item, ...]:
     """Few ids, half of them phones and their hashes, and among the events commands of these kinds."""
-    return draw(_logs(_TILL, commands, most))
+    return draw(_logs(TILL, commands, most))
 
 
 _FEW: tuple[Id, ...] = (

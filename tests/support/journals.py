@@ -138,7 +138,7 @@ def merge_policy_text(policy: MergePolicyText) -> str:
         document["blocked"] = [{"values": list(policy.blocked)}]
     if policy.shop:
         document["hashed_phones"] = [{"scope": policy.shop, "algorithm": "sha256", "salt": policy.salt}]
-    return yaml.safe_dump(document)
+    return str(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
 
 def _command(line: Commanded) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def policy_text(policy: PolicyText) -> str:
         document["quiet_hours"] = dict(zip(("since", "until"), policy.quiet, strict=True))
     document |= {"holdout_percent": policy.holdout, "caps": [_cap(cap) for cap in policy.caps]}
     document["channels"] = {channel.name: _channel(channel) for channel in policy.channels}
-    return yaml.safe_dump(document)
+    return str(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
 
 def _channel(channel: ChannelText) -> dict[str, Any]:

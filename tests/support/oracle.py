@@ -15,6 +15,7 @@ import networkx as nx
 
 from tests.support.lines import Applied, Commanded, Declared, Event, Id, Line, MergePolicyText, Ruled, RuleText, Told
 from tests.support.people import USUAL, Node, People, hashed
+from tests.support.rulings import Rulings
 
 Seen = tuple[int, int]  # event time, position in the journal
 
@@ -32,6 +33,7 @@ class Oracle:
         self._ends = list(accumulate(len(_steps(line)) for line in journal))
         self._salt = salt
         self._people: dict[int, People] = {}
+        self._rulings = Rulings(self)
         self._clocks: dict[tuple[str, ...], list[int]] = {}
 
     def after(self, line: int) -> int:
@@ -100,29 +102,35 @@ class Oracle:
         """Pairs whose last command up to a position is to unlink them, and where every command for them was void."""
         last: dict[frozenset[Node], tuple[str, int]] = {}
         for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, Commanded) and line.kind in ("link", "unlink"):
-                last[self._pair(at, line)] = (line.kind, position)
+            if isinstance(line, Commanded) and line.kind in ("link", "unlink") and self.is_taken(position, line):
+                last[self.pair(at, line)] = (line.kind, position)
         return {pair: position for pair, (kind, position) in last.items() if kind == "unlink" and len(pair) == 2}
+
+    def is_taken(self, at: int, line: Commanded) -> bool:
+        """Whether the command named two values that stood for somebody by the policy of then."""
+        return len(self.pair(at, line)) == 2
 
     def kept_apart(self, at: int) -> frozenset[frozenset[Node]]:
         """Those pairs by all names of their values: a phone's hashes are the phone."""
-        pairs = [[self._names(at, node) for node in pair] for pair in self.cut(at)]
+        pairs = [[self.names(at, node) for node in pair] for pair in self.cut(at)]
         return frozenset(frozenset(pair) for names in pairs for pair in product(*names))
 
     def _voided(self, at: int, upto: int) -> bool:
         """Whether the link command at a position was undone later."""
-        later = [line for line in self.lines[at + 1 : upto + 1] if isinstance(line, Commanded)]
+        later = [(n, line) for n, line in enumerate(self.lines[: upto + 1]) if n > at and isinstance(line, Commanded)]
         link = self.lines[at]
         assert isinstance(link, Commanded)
-        return any(line.kind == "unlink" and self._pair(upto, line) == self._pair(upto, link) for line in later)
+        pair = self.pair(upto, link)
+        cuts = [(n, line) for n, line in later if line.kind == "unlink" and self.is_taken(n, line)]
+        return any(self.pair(upto, line) == pair for _, line in cuts)
 
-    def _pair(self, at: int, line: Commanded) -> frozenset[Node]:
+    def pair(self, at: int, line: Commanded) -> frozenset[Node]:
         """The two ids of a command; a hash is the phone, whenever that is told of."""
         nobody, policy = People(self._salt), self.policy(at, line.tenant)
         given = [node for one in line.ids for node in nobody.usable(line.tenant, [one], policy)]
-        return frozenset(self._names(at, node)[0] for node in given)
+        return frozenset(self.names(at, node)[0] for node in given)
 
-    def _names(self, at: int, node: Node) -> list[Node]:
+    def names(self, at: int, node: Node) -> list[Node]:
         """Every node that stands for this value, a plain phone before its hash."""
         policy = self.policy(at, node[0])
         phones: list[Node] = [(node[0], *one) for one in self._phones] if policy.shop else []
@@ -149,13 +157,14 @@ class Oracle:
 
     def _with(self, at: int, suspects: Iterable[Node]) -> People:
         """Everyone after this position, had these values been blocked from the start."""
-        people = People(self._salt, self.kept_apart(at), frozenset(suspects))
+        people, rulings = People(self._salt, self.kept_apart(at), frozenset(suspects)), self._rulings.upto(at)
         for position, line in enumerate(self.lines[: at + 1]):
             if isinstance(line, Event) and position in self._accepted_at:
                 policy = self.policy(position, line.tenant)
-                people.sight(people.usable(line.tenant, line.ids, policy), line.time, policy)
+                nodes = self._rulings.unblocked(people.usable(line.tenant, line.ids, policy), position, at)
+                people.sight(nodes, line.time, rulings.get(position, policy))
             if isinstance(line, Commanded) and line.kind == "link":
-                self._link(people, position, at, line)
+                self._link(people, position, at, line, rulings.get(position))
         return people
 
     def suspects(self, at: int) -> list[Node]:
@@ -184,13 +193,14 @@ class Oracle:
         policy = self.policy(at, tenant)
         return bool(policy.seen_with or policy.seen_on)
 
-    def _link(self, people: People, at: int, upto: int, line: Commanded) -> None:
+    def _link(self, people: People, at: int, upto: int, line: Commanded, ruling: MergePolicyText | None = None) -> None:
         policy = self.policy(at, line.tenant)
         nodes = people.usable(line.tenant, line.ids, policy)
         if len(nodes) < 2:
             return  # it is refused: it would link nobody
+        nodes = self._rulings.unblocked(nodes, at, upto)
         for together in [[node] for node in nodes] if self._voided(at, upto) else [nodes]:
-            people.sight(together, line.received, policy, by_command=True)
+            people.sight(together, line.received, ruling or policy, by_command=True)
 
     def persons(self, at: int) -> list[set[Node]]:
         """Everyone after this position, as sets of ids."""

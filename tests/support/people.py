@@ -44,6 +44,11 @@ def hashed(phone: str, policy: MergePolicyText) -> str:
     return sha256((policy.salt + phone).encode()).hexdigest()
 
 
+def blocked_by(policy: MergePolicyText) -> set[str]:
+    """The values that name nobody: placeholders, what the policy lists, and its shop's hashes of that."""
+    return BLOCKED.union(policy.blocked, (hashed(value, policy) for value in policy.blocked))
+
+
 @dataclass
 class People:
     """Everyone after some sightings; `cut` are the pairs that count as never seen, `suspects` values as if blocked.
@@ -77,9 +82,18 @@ class People:
         order = list(self.seen)
         return self.hash(min(self.person(node), key=order.index))
 
+    def tied(self, about: Iterable[Node]) -> set[Node]:
+        """All who hang together with these by links, refusals, visits and contested values."""
+        ties = nx.Graph(self.graph.edges)
+        ties.add_nodes_from(self.graph)
+        ties.add_edges_from(tuple(pair) for pair in self.refused if len(pair) == 2)
+        ties.add_edges_from((node, node[:4]) for node in self.graph if len(node) == 5)
+        found = [nx.node_connected_component(ties, node) for node in about if node in ties]
+        return set[Node]().union(*found)
+
     def usable(self, tenant: str, ids: Iterable[Id], policy: MergePolicyText) -> list[Node]:
         """The ids that may name somebody, the strongest first, hashes as the phones that they are known to be of."""
-        blocked = BLOCKED.union(policy.blocked, (hashed(value, policy) for value in policy.blocked))
+        blocked = blocked_by(policy)
         nodes = {(tenant, *given) for given in ids if given[2] not in blocked}
         phones = [node for node in (*self.seen, *nodes) if node[:3] == (tenant, "phone", "") and len(node) == 4]
         plain = {hashed(node[3], policy): node for node in phones}

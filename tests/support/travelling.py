@@ -14,9 +14,11 @@ from typing import Any
 from xxhash import xxh3_64_intdigest
 
 from tests.support.frames import SALT, Ev
+from tests.support.mailbag import Letter, Mailbag
 from tests.support.travellers import (
     CHANNELS,
     MINUTE,
+    Answered,
     Cut,
     Failed,
     Id,
@@ -25,7 +27,9 @@ from tests.support.travellers import (
     Text,
     Traveller,
     Version,
+    asked,
     ids_of,
+    persons_of,
     time_of,
 )
 
@@ -41,6 +45,7 @@ class Interpreter:
     moves: list[tuple[Any, ...]] = field(default_factory=list)
     inside: list[Traveller] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
+    mail: Mailbag = field(default_factory=Mailbag)
     matched: list[tuple[str, Ev, int]] = field(default_factory=list)
     entries: dict[str, int] = field(default_factory=dict)
     tags: list[tuple[Id, str]] = field(default_factory=list)
@@ -61,6 +66,8 @@ class Interpreter:
                 self._buys(row)
             elif isinstance(row, Failed):
                 self._failed(row)
+            elif isinstance(row, Answered):
+                self.mail.answered(row, self.now)
             self._one_each()
             self._tick(row.at, [self._lane(row)])
         self.n = len(self.rows)
@@ -110,20 +117,9 @@ class Interpreter:
     def _seen(self) -> list[Ev]:
         return [row for row in self.rows[: self.taken] if isinstance(row, Ev)]
 
-    def _persons(self) -> list[set[Id]]:
-        cut = {frozenset((row.a, row.b)) for row in self.rows[: self.taken] if isinstance(row, Cut)}
-        persons: list[set[Id]] = []
-        for event in self._seen():
-            strongest = ids_of(event)[0]
-            for other in ids_of(event):
-                together = {other} if frozenset((strongest, other)) in cut else {strongest, other}
-                for one in ({strongest}, together):
-                    joined = [person for person in persons if person & one]
-                    persons = [person for person in persons if not person & one] + [one.union(*joined)]
-        return persons
-
     def _person(self, id_: Id) -> set[Id]:
-        return next(person for person in self._persons() if id_ in person)
+        cuts = [row for row in self.rows[: self.taken] if isinstance(row, Cut)]
+        return next(person for person in persons_of(self._seen(), cuts) if id_ in person)
 
     def _theirs(self, id_: Id) -> list[Ev]:
         person = self._person(id_)
@@ -248,8 +244,8 @@ class Interpreter:
             return bool(one.path.get(value[0]) == value[1])
         at = self.rows.index(one.begun)
         then = next(text for text in self._in_force(at) if text["rule"] == one.text["rule"])
-        asked = any(ask[0] == "fen" for step in then["steps"] for ask, _ in step.get("branch", ()))
-        return asked and (one.begun.fen or 0) > int(value)
+        kept = any(ask[0] == "fen" for step in then["steps"] for ask, _ in step.get("branch", ()))
+        return kept and (one.begun.fen or 0) > int(value)
 
     def _meet(self, one: Traveller) -> None:
         """Goes on if what it waits for is there: of what came since its version was put in force."""
@@ -297,28 +293,54 @@ class Interpreter:
 
     def _decide(self, one: Traveller) -> None:
         version, name = one.text["version"], one.step["name"]
-        way = self._way(one, ())
+        way = self._way(one, one.text, name, ())
         at = one.letter or 0
-        if self.now // MINUTE in self.quiet:
+        if self.now > one.since + one.text["expires"]:
+            self._say(("suppressed", "expired"), name, one.since, version, one.begun)
+            self._on(one, self._next(one), at, "suppressed")
+        elif self._is_quiet(self.now):
             self._say(("deferred", "quiet_hours"), name, one.since, version, one.begun)
             one.letter = self._morning()
-        elif way:
-            self._say(("sent", "matched"), name, one.since, version, one.begun)
-            self.sent.append(Sent(one, name, one.since, way[1], version, one.text, 0, way[:1]))
-            self._on(one, self._next(one), at, "sent")
-        else:
+        elif way is None:
             self._say(("suppressed", "unreachable"), name, one.since, version, one.begun)
             self._on(one, self._next(one), at, "suppressed")
+        elif (until := self._best_hour(one, one.text, name, one.since)) > self.now:
+            self._say(("deferred", "best_hour"), name, one.since, version, one.begun)
+            one.letter = until
+        else:
+            channel, to, why = way
+            self._say(("sent", why), name, one.since, version, one.begun)
+            self.sent.append(Sent(one, name, one.since, to, version, one.text))
+            self._send(self.sent[-1], channel, to)
+            self._on(one, self._next(one), at, "sent")
 
-    def _way(self, one: Traveller, tried: Sequence[str]) -> tuple[str, Id] | None:
-        """The first channel that was not tried and that the person has an id for, and the best one."""
+    def _send(self, sent: Sent, channel: str, to: Id) -> None:
+        sent.state, sent.to, sent.channels = "sent", to, (*sent.channels, channel)
+        self.mail.letters.append(Letter(sent.message, to, channel, self.now))
+
+    def _way(self, one: Traveller, text: Text, step: str, tried: Sequence[str]) -> tuple[str, Id, str] | None:
+        """The first channel, or the best, that was not tried and that the person has an id for; the best id; why."""
         person = self._person(ids_of(one.begun)[0])
         order = [id_ for event in self._seen() for id_ in ids_of(event)]
+        ways = []
         for channel, kind in CHANNELS:
             found = [id_ for id_ in person if id_[0] == kind and channel not in tried]
             if found:
-                return channel, min(found, key=lambda id_: (id_ not in ids_of(one.begun), -order.index(id_)))
-        return None
+                ways.append((channel, min(found, key=lambda id_: (id_ not in ids_of(one.begun), -order.index(id_)))))
+        if not ways:
+            return None
+        likes = [self.mail.liking(person, channel, self.now) for channel, _ in ways]
+        best = likes.index(max(likes)) if asked(text, step, "choose") == "best" else 0
+        return *ways[best], "best_channel" if best else "matched"
+
+    def _best_hour(self, one: Traveller, text: Text, step: str, due: int) -> int:
+        """Until when the message is to wait; now where it is not."""
+        person = self._person(ids_of(one.begun)[0])
+        until = due + min(asked(text, step, "best_hour") or 0, text["expires"])
+        return self.mail.best_instant(person, self.now, until, self._is_quiet)
+
+    def _is_quiet(self, time: int) -> bool:
+        return time // MINUTE in self.quiet
 
     def _morning(self) -> int:
         until = self.now // MINUTE
@@ -333,22 +355,30 @@ class Interpreter:
         for sent in self.sent:
             about = sent.whose.begun.id, sent.text["rule"], sent.step
             if sent.state == "sent" and about == (row.event, row.rule, row.step) and sent.attempt == row.attempt:
+                self.mail.failed(sent.message, self.now)
                 sent.state, sent.again, sent.attempt = "waits", self.now, sent.attempt + 1
                 if len(sent.channels) == len(CHANNELS):
                     self._give_up(sent, "failed")
 
     def _fall_back(self, sent: Sent) -> None:
-        way = self._way(sent.whose, sent.channels)
-        if sent.whose.left not in ("", "finished") or self._did(sent.whose.begun, sent.text):
+        one = sent.whose
+        way = self._way(one, sent.text, sent.step, sent.channels)
+        if self.now > sent.due + sent.text["expires"]:
+            self._give_up(sent, "expired")
+        elif one.left not in ("", "finished") or self._did(one.begun, sent.text):
             self._give_up(sent, "exited")
-        elif self.now // MINUTE in self.quiet:
+        elif self._is_quiet(self.now):
             sent.again = self._morning()
             self._retell(sent, ("deferred", "quiet_hours"))
         elif way is None:
             self._give_up(sent, "unreachable")
+        elif (until := self._best_hour(one, sent.text, sent.step, sent.due)) > self.now:
+            sent.again = until
+            self._retell(sent, ("deferred", "best_hour"))
         else:
-            self._retell(sent, ("sent", "matched"))
-            sent.state, sent.to, sent.channels = "sent", way[1], (*sent.channels, way[0])
+            channel, to, why = way
+            self._retell(sent, ("sent", why))
+            self._send(sent, channel, to)
 
     def _give_up(self, sent: Sent, why: str) -> None:
         sent.state = "over"

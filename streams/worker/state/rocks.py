@@ -11,35 +11,29 @@ import shutil
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 import msgpack
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import Rdict, WriteBatch, WriteOptions
 
 from streams.journal.tables import Change, Tables
+from streams.worker.state.database import opened, telling
 from streams.worker.state.indexed import OURS, Indexed, after, name_of, up_to
 from streams.worker.state.origin import UNKNOWN, Origin
 from streams.worker.state.packed import packer, unpack_all
-from streams.worker.state.store import DamagedStore, Part, Position, StoreClosed, StoreLocked
+from streams.worker.state.store import DamagedStore, Part, Position, StoreClosed
 
 log = logging.getLogger(__name__)
 
 _ORIGIN = OURS + b"origin"
 _POSITION = OURS + b"position"
 """The last key of all."""
-_HELD = ("While lock file", "lock hold by current process")
-_DAMAGED = ("Corruption", "No such file or directory")
 _CONDEMNED = "CONDEMNED"
 _PART_ROWS = 1_000
 _FLUSH_BYTES = 16 << 20
-_MANIFEST_BYTES = 16 << 10
-_CACHE_BYTES = 64 << 20
-_FILTER_BITS = 10
-"""Of a key; of a hundred that are not there one is looked for in vain."""
 _Raw = tuple[Sequence[bytes], Sequence[bytes]]
 
 
@@ -73,12 +67,9 @@ class RocksStore:
             self._db = self._open()
 
     def _open(self) -> Rdict:
-        with _told(self._folder):
-            if (self._folder / _CONDEMNED).exists():
-                raise DamagedStore(f"the store in {self._folder} could not be written to")
-            options = _options(filtered=self._indexed is not None)
-            families = {"default": options}  # else it goes on with filters and cache as they were at the last closing
-            return Rdict(str(self._folder), options, families, access_type=AccessType.read_write())
+        if (self._folder / _CONDEMNED).exists():
+            raise DamagedStore(f"the store in {self._folder} could not be written to")
+        return opened(self._folder, filtered=self._indexed is not None)
 
     def position(self) -> Position:
         """See `Store`."""
@@ -185,7 +176,7 @@ class RocksStore:
     def _condemning(self) -> Iterator[None]:
         """What is damaged is not to be used again: what is read at the next opening may be whole all the same."""
         try:
-            with _told(self._folder):
+            with telling(self._folder):
                 yield
         except DamagedStore:
             (self._folder / _CONDEMNED).touch()
@@ -236,40 +227,6 @@ class _Scan:
     def end(self) -> None:
         """No more of it is wanted."""
         self._items = None
-
-
-def _options(filtered: bool) -> Options:
-    """A manifest is begun anew before it is longer than a block of it, 32 KiB.
-
-    A page of zeros within a block makes RocksDB pass over the rest of the block: all that is newer, then.
-    """
-    options = Options(raw_mode=True)
-    options.set_max_manifest_file_size(_MANIFEST_BYTES)
-    if filtered:
-        blocks = BlockBasedOptions()
-        blocks.set_bloom_filter(_FILTER_BITS, block_based=False)
-        blocks.set_block_cache(_cache())
-        options.set_block_based_table_factory(blocks)
-    return options
-
-
-@cache
-def _cache() -> Cache:
-    """One for all stores of the process."""
-    return Cache(_CACHE_BYTES)
-
-
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """RocksDB's errors by what is to be done about them."""
-    try:
-        yield
-    except Exception as error:
-        if any(words in str(error) for words in _HELD):
-            raise StoreLocked(f"{folder} is still open in another process") from error
-        if any(words in str(error) for words in _DAMAGED):
-            raise DamagedStore(f"the store in {folder} is damaged: {error}") from error
-        raise
 
 
 def _size(file: Path) -> int:

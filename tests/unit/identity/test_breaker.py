@@ -9,9 +9,9 @@ import pytest
 from streams.compact.rows import Node
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Refused, Unlinked
 from streams.identity.nodes import Evidence
-from streams.identity.people import Refusal
 from streams.identity.persons import Persons
 from streams.identity.policy import DEFAULT, compile_policy
+from streams.identity.refusals import Refusal
 from streams.journal.tables import Tables
 
 SAID = Evidence("c", 1)

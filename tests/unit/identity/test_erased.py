@@ -175,6 +175,30 @@ def test_a_refusal_that_stays_is_told_under_the_new_hash() -> None:
     assert not [fact for fact in facts if isinstance(fact, Linked)]
 
 
+def test_a_device_that_a_contested_phone_was_seen_with_stays_when_its_own_events_are_erased() -> None:
+    """The event with both is of the phone's events alone, not of the device's."""
+    told, tablet = Told(), node("device_id", "d")
+    told.see(PHONE, uid(1))
+    told.see(PHONE, uid(2))
+    told.see(PHONE, tablet)
+    before = told.hash_of(tablet)
+    told.erase(tablet)
+    assert told.hash_of(tablet) not in ("", before)
+
+
+def test_what_a_contested_phone_alone_did_stays_with_who_claims_it_yet() -> None:
+    told = Told()
+    told.see(PHONE, uid(1))
+    told.see(PHONE, uid(2))
+    contested = told.see(PHONE)
+    told.erase(uid(1))
+    (erased,) = (fact for fact in told.persons.take_facts() if isinstance(fact, Erased))
+    assert {one for one, _ in erased.nodes} == {PHONE, uid(1)}
+    assert contested is not None
+    assert contested.node_id == told.hash_of(f"{PHONE}\x1fcontested")
+    assert told.who(f"{PHONE}\x1fcontested") == told.who(uid(2)) == told.who(PHONE)
+
+
 def test_what_is_left_of_a_login_on_a_device_goes_with_the_device() -> None:
     told, tablet = Told(), node("device_id", "d")
     told.see(uid(1), tablet)

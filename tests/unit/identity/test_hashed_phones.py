@@ -131,10 +131,22 @@ def test_unlinking_tells_the_pair_by_each_name_that_is_known() -> None:
     assert sorted(pairs, key=str) == sorted([(UID, PHONE), (UID, TMALL)], key=str)
 
 
+def test_what_came_together_with_a_hash_again_and_again_goes_to_the_phone_once_that_is_known() -> None:
+    told = Told((TMALL, card(1)), (TMALL, card(1)))
+    told.see(UID, PHONE)
+    assert told.see(TMALL, card(1)) == told.persons.node(PHONE)
+
+
 def test_linking_joins_who_showed_the_hash() -> None:
     told = Told((UID, TMALL), (card(1),))
     assert told.persons.commands.link("t1", card(1), PHONE, SAID) == ""
     assert told.who(card(1)) == told.who(UID)
+
+
+def test_linking_by_a_phone_that_is_new_joins_no_other_who_showed_its_hash_if_limits_speak_against_it() -> None:
+    told = Told((OTHER, TMALL), (UID,))
+    assert told.persons.commands.link("t1", UID, PHONE, SAID) == ""
+    assert told.who(UID) != told.who(OTHER)
 
 
 def till() -> Told:

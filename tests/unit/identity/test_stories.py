@@ -153,6 +153,15 @@ def test_a_card_that_a_family_shares_joins_nobody_and_is_not_contested() -> None
     assert [fact.reason for fact in told.refused()] == ["p@1:3 member_card: shareable"]
 
 
+def test_who_is_not_known_gets_no_device_that_several_used() -> None:
+    told, card = Told(), node("member_card", "c")
+    told.persons.apply("t1", "policy: p\nversion: 1\nkinds: {member_card: {values: shareable}}", SEEN)
+    told.see(OLD, TABLET)
+    told.see(NEW, TABLET)
+    assert told.see(card, TABLET).one_id == told.who(card) not in (told.who(OLD), told.who(NEW))
+    assert told.see(TABLET).one_id == told.who(NEW)
+
+
 # Hashed phones
 
 SHOP = "policy: p\nversion: 1\nhashed_phones: [{scope: tmall, algorithm: sha256, salt: s}]"
@@ -207,6 +216,7 @@ def test_the_hash_of_a_recycled_phone_is_as_contested_as_the_phone() -> None:
     told.see(NEW, PHONE)
     assert told.see(HASHED).one_id not in (told.who(OLD), told.who(NEW))
     assert told.see(HASHED) == told.see(PHONE)
+    assert not {PHONE, HASHED} & set(told.persons.addresses(told.who(OLD), ()))
 
 
 # Undoing
@@ -238,6 +248,43 @@ def test_what_was_cut_stays_cut_until_an_operator_links_it() -> None:
     assert told.who(OLD) == told.who(PHONE)
 
 
+def test_an_operators_link_that_is_cut_counts_no_more() -> None:
+    told = Told()
+    told.see(OLD)
+    told.see(PHONE)
+    told.persons.commands.link("t1", OLD, PHONE, SEEN)
+    assert told.who(OLD) == told.who(PHONE)
+    told.persons.commands.unlink("t1", OLD, PHONE, SEEN)
+    assert told.who(OLD) != told.who(PHONE)
+
+
+def test_a_link_after_a_cut_makes_what_was_seen_of_the_pair_count_at_its_time() -> None:
+    told = Told()
+    told.see(OLD, PHONE)
+    told.persons.commands.unlink("t1", OLD, PHONE, SEEN)
+    told.see(NEW, PHONE)
+    assert told.who(NEW) == told.who(PHONE)
+    told.persons.commands.link("t1", OLD, PHONE, SEEN)
+    assert told.who(OLD) == told.who(PHONE) != told.who(NEW)
+
+
+def test_a_device_that_is_cut_from_its_first_login_is_of_the_second() -> None:
+    told = Told()
+    told.see(OLD, TABLET)
+    told.see(NEW, TABLET)
+    told.persons.commands.unlink("t1", OLD, TABLET, SEEN)
+    assert told.who(TABLET) == told.who(NEW) != told.who(OLD)
+
+
+def test_a_device_that_is_cut_from_its_last_login_goes_on_with_the_one_before() -> None:
+    told, third = Told(), node("uid", "third")
+    for one in (OLD, NEW, third):
+        told.see(one, TABLET)
+    assert told.see(TABLET).one_id == told.who(third)
+    told.persons.commands.unlink("t1", third, TABLET, SEEN)
+    assert told.see(TABLET).one_id == told.who(NEW)
+
+
 def test_a_refusal_that_only_the_cut_link_caused_is_tried_again() -> None:
     told = Told()
     told.see(OLD, PHONE)
@@ -264,6 +311,15 @@ def test_a_value_that_a_new_policy_blocks_leaves_its_person_and_what_it_glued_fa
     assert told.who(PHONE) == ""
     assert told.who(OPENID) != told.who(BUYER)
     assert told.see(PHONE, OPENID).one_id == told.who(OPENID)
+
+
+def test_what_events_said_of_their_other_ids_counts_when_the_strongest_is_blocked() -> None:
+    told = Told()
+    told.see(OLD, PHONE, OPENID)
+    told.persons.apply("t1", "policy: p\nversion: 1\nblocked: [{kind: uid, values: [old]}]", SEEN)
+    told.persons.apply("t1", "policy: p\nversion: 2\nblocked: [{kind: uid, values: [old, new]}]", SEEN)
+    assert told.who(OLD) == ""
+    assert told.who(PHONE) == told.who(OPENID) != ""
 
 
 def test_a_policy_that_is_not_taken_changes_nothing() -> None:

@@ -27,16 +27,17 @@ class How(StrEnum):
 
 
 class Interrupted:
-    """`Sink` around another; `died` says whether it came to the fatal call, `inserts` which calls were inserts."""
+    """`Sink` around another; `died` says whether it came to the fatal call, `calls` how many there were, `inserts`
+    which of them were inserts."""
 
     def __init__(self, inner: Sink, call: int, how: How) -> None:
         self._inner, self._call, self._how = inner, call, how
-        self._calls = 0
+        self.calls = 0
         self.inserts: list[int] = []
         self.died = False
 
     def insert(self, table: str, batch: pa.RecordBatch, label: str = "", guard: Guard | None = None) -> None:
-        self.inserts.append(self._calls + 1)
+        self.inserts.append(self.calls + 1)
         half = partial(self._half, table, batch, label, guard)
         self._step(lambda: self._inner.insert(table, batch, label, guard), half)
 
@@ -63,8 +64,8 @@ class Interrupted:
             self._inner.insert(table, batch.slice(0, half), label, guard)
 
     def _step(self, call: Callable[[], T], half: Callable[[], None] | None = None) -> T:
-        self._calls += 1
-        if self._calls == self._call:
+        self.calls += 1
+        if self.calls == self._call:
             self._die(call, half)
         if self.died:
             raise SinkUnavailable("killed")

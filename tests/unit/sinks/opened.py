@@ -5,8 +5,9 @@ In: a kind, and the fixtures that it needs. Out: a sink, closed afterwards. Neve
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,29 @@ def opened_sink(request: pytest.FixtureRequest, folder: Path) -> Iterator[Sink]:
     if request.param == "memory":
         yield MemorySink()
         return
-    with opened_database(request, folder) as database:
-        runner.apply(database)
+    with migrated_database(request, folder) as database:
         yield database
+
+
+@contextmanager
+def migrated_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[Database]:
+    """The database of `request.param`, migrated; the embedded one as a copy of what a process migrates once."""
+    if _is_server(request):
+        with opened_database(request, folder) as server:
+            runner.apply(server)
+            yield server
+        return
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    shutil.copytree(_migrated(factory.getbasetemp() / "migrated"), folder / "facts", symlinks=True)
+    with closing(open_sink(f"chdb://{folder}/facts")) as database:
+        yield database
+
+
+def _migrated(folder: Path) -> Path:
+    if not folder.exists():
+        with closing(open_sink(f"chdb://{folder}")) as database:
+            runner.apply(database)
+    return folder
 
 
 @contextmanager
