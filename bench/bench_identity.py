@@ -21,8 +21,8 @@ from schemas.records import ID_KINDS
 from streams.engage.agenda import Public
 from streams.engine import Engine, EngineConfig
 from streams.identity.nodes import parts_of
-from streams.identity.people import Refusal
 from streams.identity.policy import DEFAULT, MergePolicy, compile_policy
+from streams.identity.refusals import Refusal
 from streams.journal.frame import Frame
 from streams.journal.tables import Tables
 

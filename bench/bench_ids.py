@@ -134,8 +134,12 @@ def _restored(people: int) -> tuple[Persons, int]:
     return Persons(tables, _SALT), made
 
 
+def rows_of(ids: int) -> Iterator[Change]:
+    """Of so many ids: those of one customer with other ids."""
+    return _rows(ids // _IDS_EACH)
+
+
 def _rows(people: int) -> Iterator[Change]:
-    """Those of one customer with other ids."""
     first = Tables()
     persons = Persons(first, _SALT)
     for event, nodes in enumerate(_becomes_known(_ONE)):

@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--block-rows", type=int, default=100_000)
     parser.add_argument("--frame-rows", type=int, default=5_000)
     given = parser.parse_args()
+    if given.block_rows < given.frame_rows:
+        parser.error(f"a block of {given.block_rows} rows holds no frame of {given.frame_rows}: raise --block-rows")
     frames = _frames(given.block_rows // given.frame_rows, given.frame_rows)
     # Each on tables of its own, or the merges of one would be the other's CPU.
     for opening, measure in [(_memory, _written), *product((_embedded, _native), (_bare, _written))]:

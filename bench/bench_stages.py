@@ -9,12 +9,14 @@ Never: a broker, a database.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.measure import tell, timed
 from bench.player import encoded, with_entry_heartbeats
-from bench.traffic import HEARTBEAT, Traffic, TrafficSpec, plan
+from bench.traffic import HEARTBEAT, Sent, Traffic, TrafficSpec, plan
 from schemas.frames import decode_resolved, encode_resolved
 from schemas.registry import LocalRegistry
 from streams.backtest import opening
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2_000)
     traffic = plan(TrafficSpec(people=parser.parse_args().people))
     registry = LocalRegistry()
-    records = _records(traffic, registry)
+    records = _records(traffic, traffic.spec, registry)
     events = sum(not record.heartbeat for record in records)
     cuts: list[Cut] = []
     tell("align", **timed(lambda: cuts.extend(_aligned(records)), events))
@@ -56,17 +58,22 @@ def main() -> None:
 
 def frames_of(traffic: Traffic) -> list[Frame]:
     """The traffic as the journal frames of one shard."""
-    registry = LocalRegistry()
-    intake = Intake(registry, frozenset(traffic.spec.tenants), Limits(), 1)
-    return [intake.process(cut).frames[0] for cut in _aligned(_records(traffic, registry))]
+    return frames_over([traffic])
 
 
-def _records(traffic: Traffic, registry: LocalRegistry) -> list[RawRecord]:
+def frames_over(traffics: Sequence[Traffic]) -> list[Frame]:
+    """One traffic after the other, of the same tenants."""
+    registry, first = LocalRegistry(), traffics[0]
+    intake = Intake(registry, frozenset(first.spec.tenants), Limits(), 1)
+    return [intake.process(cut).frames[0] for cut in _aligned(_records(chain(*traffics), first.spec, registry))]
+
+
+def _records(traffic: Iterable[Sent], spec: TrafficSpec, registry: LocalRegistry) -> list[RawRecord]:
     offsets: dict[Partition, int] = {}
     rules = {path.stem: path.read_text() for path in RULES.glob("unpaid-*.yaml")}
     sent = list(with_entry_heartbeats(traffic))
     members = sorted({Partition(one.topic, one.partition) for one in sent if one.topic.startswith("events.")})
-    found = opening(rules, members, registry, traffic.spec.start_ms - 60_000)
+    found = opening(rules, members, registry, spec.start_ms - 60_000)
     offsets[Partition("control", 0)] = len(found)
     for one in sent:
         part = Partition(one.topic, one.partition)

@@ -55,14 +55,19 @@ _ORDERS = "SELECT touchpoint, count(), sum(amount_fen) FROM siyu.{table} GROUP B
 
 
 class Asked(NamedTuple):
-    """One way to put a question: SQL, and the table or view for its `{table}`. The first way is the floor."""
+    """One way to put a question: SQL, and the table or view for its `{table}`. The first way is the floor.
+
+    `needs`: the least server version that has it.
+    """
 
     way: str
     sql: str
     table: str
+    needs: tuple[int, ...] = ()
 
 
 _BY_ONE_ID = _PATH + "one_id = '{one_id}' ORDER BY event_time_ms"
+_BY_VIEW = _PATH[: _PATH.index("WHERE")].rstrip() + "(tenant = 't', one_id = '{one_id}') ORDER BY event_time_ms"
 _BY_NODES = _PATH + _THEIRS + " ORDER BY event_time_ms"
 QUESTIONS = {
     "one person's path": (
@@ -70,6 +75,7 @@ QUESTIONS = {
         Asked("then", _BY_ONE_ID, "customer_path_then"),
         Asked("now", _BY_ONE_ID, "customer_path"),
         Asked("now_by_nodes", _BY_NODES, "events"),
+        Asked("now_by_path_of", _BY_VIEW, "path_of", (24, 5)),
     ),
     "events per touchpoint and day": (
         Asked("floor", _PLACES_OF_DAYS, "events"),
@@ -222,7 +228,7 @@ def asked(way: Asked, one_id: str) -> str:
 
 
 def _ask(database: Database, question: str, ways: Sequence[Asked], one_id: str) -> None:
-    took = {one.way: _least(database, asked(one, one_id)) for one in ways}
+    took = {one.way: _least(database, asked(one, one_id)) for one in ways if database.version >= one.needs}
     ratios = {f"{way}_to_floor": took[way] / took["floor"] for way in took if way != "floor"}
     tell("views", question=question, **{f"{way}_s": seconds for way, seconds in took.items()}, **ratios)
 
