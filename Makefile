@@ -14,7 +14,7 @@ demo: $(VENV)/.run ## the whole pipeline on this machine, with traffic whose tru
 	@$(BIN)/siyu demo $(ARGS)
 
 test: $(VENV)/.dev ## all tests; those that need Apache Kafka or ClickHouse say so when they skip
-	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import directions, schema evolution, generated docs
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ fi
 all=$(grep -c '==' "$requirements")
 echo "· installing $all pinned packages (once; about 1 GB on disk)"
 log=$venv/install.log
-"$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
+"$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --no-compile \
   -r "$requirements" >"$log" 2>&1 &
 installer=$!
 while kill -0 "$installer" 2>/dev/null; do

@@ -8,6 +8,8 @@ Never: a server for a test that did not ask for one.
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain, groupby, zip_longest
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,6 +18,25 @@ from streams.worker.servers import Server, ServerUnavailable, apache_kafka, clic
 from streams.worker.servers import tansu as tansu_broker
 
 settings.register_profile("thorough", settings.get_profile("default"))
+
+_WAITING, _COMPUTING = ("integration", "chaos"), ("laws", "contracts")
+"""Folders of tests that take minutes: those that mostly wait for servers, and those that need the processor."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait and files that compute take turns, and the short ones come last: so two workers that are handed
+    file after file keep two cores busy to the end."""
+    files = [(_folder(path), list(of)) for path, of in groupby(items, lambda item: item.path)]
+    waiting, computing = ([of for folder, of in files if folder in long] for long in (_WAITING, _COMPUTING))
+    short = [of for folder, of in files if folder not in _WAITING + _COMPUTING]
+    nothing: list[pytest.Item] = []
+    turns = chain.from_iterable(zip_longest(waiting, computing, fillvalue=nothing))
+    items[:] = chain.from_iterable([*turns, *short])
+
+
+def _folder(path: Path) -> str:
+    here = Path(__file__).parent
+    return path.relative_to(here).parts[0] if path.is_relative_to(here) else ""
 
 
 @pytest.fixture(scope="session")

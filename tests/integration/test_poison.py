@@ -132,7 +132,7 @@ def test_a_block_at_which_the_sink_raises_stops_its_shard_alone_and_nothing_is_s
 ) -> None:
     with (
         clickhouse_server(tmp_path / "clickhouse") as database,
-        place(broker, tmp_path, shards=2, sink=f"clickhouse://default@{database.address}/", stuck_after_s=3) as here,
+        place(broker, tmp_path, shards=2, sink=f"clickhouse://default@{database.address}/", stuck_after_s=8) as here,
     ):
         here.start("engine")
         sink = here.start("sink", "bad_block", "0:5")
