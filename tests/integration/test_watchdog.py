@@ -147,7 +147,7 @@ def test_a_broker_that_is_away_is_waited_for(broker: Server, tmp_path: Path) -> 
 
 
 def _goes_on(here: Place) -> bool:
-    """Whether it folds a frame more. A journal never rests: a heartbeat comes every second (docs/decisions/0004)."""
+    """Whether it folds a frame more. A journal never rests: ingest tells it of idle sources (docs/decisions/0004)."""
     here.write(0, 1)
     try:
         until(here.is_folded, "the newest frame is folded", within_s=3)
