@@ -27,7 +27,8 @@ from streams.cli.tables import print_json
 from streams.settings import Settings
 from streams.topics import RESOLVED
 from streams.worker.asked import request
-from streams.worker.replay import NotReplayed, Span, plan, replay, told
+from streams.worker.refill import NotReplayed
+from streams.worker.replay import Span, plan, replay, told
 
 NAME = "replay"
 HELP = "the facts once more from the log, into fresh tables, with nothing sent"

@@ -23,13 +23,14 @@ class Ledger:
 
     def add(self, node: str, time_ms: int) -> None:
         """The node is erased: what happened up to this time is of nobody."""
-        times, before_ms = self._rows.get(hash_of(node, self._salt), (0, -1))
-        self._rows.put(hash_of(node, self._salt), (times + 1, max(time_ms, before_ms)))
-        self.newest_ms = max(self.newest_ms, time_ms)
+        self._put(node, self.times(node) + 1, time_ms)
 
     def pass_over(self, node: str, time_ms: int) -> None:
         """The node is of another, and is not erased: but what happened up to this time does not count under it."""
-        times, before_ms = self._rows.get(hash_of(node, self._salt), (0, -1))
+        self._put(node, self.times(node), time_ms)
+
+    def _put(self, node: str, times: int, time_ms: int) -> None:
+        _, before_ms = self._rows.get(hash_of(node, self._salt), (0, -1))
         self._rows.put(hash_of(node, self._salt), (times, max(time_ms, before_ms)))
         self.newest_ms = max(self.newest_ms, time_ms)
 

@@ -23,9 +23,10 @@ from streams.journal.frame import Partition
 from streams.settings import Kafka, Settings
 from streams.topics import MAX_RECORD_BYTES
 from streams.worker.flow import Batching, Flow, Freely
-from streams.worker.lane import Item, Lane, Work
+from streams.worker.lane import Lane
 from streams.worker.standing import Standing
 from streams.worker.telemetry import Telemetry
+from streams.worker.work import Item, Work
 
 _TURN_EVERY_S = 1.0
 _METADATA_AGE_MS = 5_000

@@ -14,7 +14,8 @@ from sinks.sink import Database
 from sinks.swap import SwapRefused
 from streams.settings import Settings
 from streams.worker.clients import BrokerUnavailable
-from streams.worker.replay import NotReplayed, Span, plan, replay, told
+from streams.worker.refill import NotReplayed
+from streams.worker.replay import Span, plan, replay, told
 
 _ENDS_WITHIN_S = 60.0
 

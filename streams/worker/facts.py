@@ -19,9 +19,9 @@ from sinks.sink import Sink, SinkUnavailable
 from sinks.writer import BlockWriter, TablesRebuilt, Written
 from streams.settings import Settings
 from streams.topics import RESOLVED
-from streams.worker.lane import Abandoned, Item
 from streams.worker.state.log import Log
 from streams.worker.telemetry import Telemetry
+from streams.worker.work import Abandoned, Item
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,6 @@ from streams.topics import CHANGELOG, JOURNAL
 from streams.worker.clients import consumer_config
 from streams.worker.config import engine_config
 from streams.worker.figures import Figures
-from streams.worker.lane import Abandoned, Item
 from streams.worker.output import Output
 from streams.worker.state.archive import Archive
 from streams.worker.state.changelog import Commit
@@ -39,6 +38,7 @@ from streams.worker.state.store import DamagedStore, Position, Store, StoreLocke
 from streams.worker.state.tail import delete_below
 from streams.worker.telemetry import Telemetry
 from streams.worker.unended import end_lost, take_back_lost
+from streams.worker.work import Abandoned, Item
 
 log = logging.getLogger(__name__)
 

@@ -17,73 +17,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from streams.poison import place_of, trace_of
+from streams.worker.ending import end_process
 from streams.worker.faults import told_of, traced
 from streams.worker.flow import Batching, Flow, Freely
 from streams.worker.standing import Standing, State
+from streams.worker.work import Abandoned, Item, Work
 
 log = logging.getLogger(__name__)
 
-EXIT_FAULT = 70
 _SAID_AGAIN_S = 60.0
-
-
-class Abandoned(Exception):
-    """The batch was given up because the lane is to end: its frames are not acknowledged."""
-
-
-class Item(NamedTuple):
-    """One frame as it came: its offset in the partition, its bytes, and the Faust event to acknowledge, if any."""
-
-    offset: int
-    value: bytes
-    event: Any
-
-
-class Work(Protocol):
-    """What a lane does with its frames. Called from one thread, `stop` excepted; may block."""
-
-    @property
-    def waits_for(self) -> str:
-        """What outside of this process it waits for, as a part of a sentence; empty while it waits for nothing."""
-
-    @property
-    def pulse(self) -> int:
-        """Changes while it gets on within a batch that takes long."""
-
-    def open(self) -> int:
-        """Gets ready; the number of the first frame that is wanted."""
-
-    def number(self, item: Item) -> int:
-        """The frame's number: they have no gaps, though offsets may."""
-
-    def process(self, items: Sequence[Item]) -> None:
-        """Works a batch; when it returns, the batch is safe. An exception ends the process."""
-
-    def missed(self, wanted: int, last: Item) -> Iterator[Sequence[Item]]:
-        """Batches of all frames from number `wanted` to `last`, read by ourselves."""
-
-    def stop(self) -> None:
-        """Asks what is under way to end soon, done or by raising `Abandoned`. Called from another thread."""
-
-    def close(self) -> None:
-        """Lets the next owner in. Whatever was not processed is not lost: it was not acknowledged."""
 
 
 def _never(_: Exception) -> bool:
     return False
-
-
-def end_process() -> None:
-    """Ends this process at once, the log written: no other lane or service gets to acknowledge anything."""
-    logging.shutdown()
-    os._exit(EXIT_FAULT)
 
 
 class Lane:

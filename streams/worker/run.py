@@ -23,11 +23,10 @@ from sinks.sink import Database
 from streams.settings import Settings
 from streams.topics import JOURNAL, RESOLVED
 from streams.worker.clients import BrokerUnavailable, registry_of
-from streams.worker.ending import Ending, leave
+from streams.worker.ending import EXIT_FAULT, Ending, leave
 from streams.worker.faults import traced
 from streams.worker.flow import Batching
 from streams.worker.health import Health
-from streams.worker.lane import EXIT_FAULT
 from streams.worker.offsets import BrokerOffsets
 from streams.worker.preflight import note_store_format
 from streams.worker.standing import Watched

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 
 from streams.worker.clients import BrokerUnavailable
+from streams.worker.ending import EXIT_FAULT, end_process
 from streams.worker.faults import traced
-from streams.worker.lane import EXIT_FAULT, end_process
 from streams.worker.offsets import Offsets
 from streams.worker.stalls import Look, Stall, Stalls
 from streams.worker.standing import State, Watched

@@ -13,7 +13,8 @@ import pytest
 from sinks.sink import Database
 from sinks.turns import NotOurTurn, Turn, turn
 from streams.settings import Settings
-from streams.worker.replay import NotReplayed, Span, replay
+from streams.worker.refill import NotReplayed
+from streams.worker.replay import Span, replay
 from tests.unit.sinks.opened import SERVER
 
 QUIET_S = 0.4

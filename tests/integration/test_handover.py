@@ -18,7 +18,7 @@ from schemas.codec import encode
 from streams.journal.frame import decode_frame
 from streams.topics import JOURNAL
 from streams.worker.clients import read
-from streams.worker.lane import EXIT_FAULT
+from streams.worker.ending import EXIT_FAULT
 from streams.worker.servers import Server, apache_kafka
 from tests.integration.life import APP, REGISTRY, Place, place, send, shards_of, value_of
 from tests.integration.patience import until

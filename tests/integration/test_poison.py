@@ -14,7 +14,7 @@ from sinks.urls import open_sink
 from streams.journal.frame import REFUSAL, decode_frame
 from streams.topics import JOURNAL, RESOLVED
 from streams.worker.clients import read
-from streams.worker.lane import EXIT_FAULT
+from streams.worker.ending import EXIT_FAULT
 from streams.worker.servers import Server, apache_kafka, clickhouse_server
 from tests.integration.life import REGISTRY, Place, place, send, value_of
 from tests.integration.patience import until

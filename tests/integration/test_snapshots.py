@@ -19,7 +19,7 @@ from streams.settings import Engine, Kafka, Settings, Snapshots
 from streams.topics import CHANGELOG, JOURNAL, RESOLVED
 from streams.worker import stack
 from streams.worker.clients import BrokerUnavailable, admin, consumer_config, producer_config, read
-from streams.worker.lane import EXIT_FAULT
+from streams.worker.ending import EXIT_FAULT
 from streams.worker.servers import Server, apache_kafka
 from streams.worker.state.archive import Archive
 from streams.worker.state.origin import UNKNOWN, origin_of

@@ -17,7 +17,7 @@ from streams.settings import Kafka, Settings
 from streams.topics import JOURNAL, RESOLVED
 from streams.worker import stack
 from streams.worker.clients import Record, admin, consumer_config, producer_config, read
-from streams.worker.lane import EXIT_FAULT
+from streams.worker.ending import EXIT_FAULT
 from streams.worker.servers import Server, apache_kafka
 from streams.worker.topics import create
 from tests.integration.patience import until

@@ -11,7 +11,7 @@ import pytest
 from schemas.codec import encode
 from sinks.urls import open_sink
 from streams.topics import JOURNAL
-from streams.worker.lane import EXIT_FAULT
+from streams.worker.ending import EXIT_FAULT
 from streams.worker.servers import Server, apache_kafka, clickhouse_server
 from tests.integration.life import APP, REGISTRY, Place, place, send, value_of
 from tests.integration.patience import until

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from streams.settings import Settings
 from streams.worker.clients import Record, follow, read
-from streams.worker.lane import Abandoned, Item
+from streams.worker.work import Abandoned, Item
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import logging
 import threading
 import time
 
-from streams.worker.lane import Abandoned
 from streams.worker.telemetry import Telemetry
+from streams.worker.work import Abandoned
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from typing import NamedTuple, TypeVar
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.journal.tables import Tables
-from streams.worker.lane import Abandoned
 from streams.worker.state.archive import Archive, Kept
 from streams.worker.state.changelog import Assembler
 from streams.worker.state.log import OtherLog
 from streams.worker.state.origin import UNKNOWN, Origin, is_trusted
 from streams.worker.state.store import DamagedStore, Part, Position, Store, loaded
 from streams.worker.state.tail import Bounds, Changelog, ChangelogUnavailable, KafkaChangelog
+from streams.worker.work import Abandoned
 
 log = logging.getLogger(__name__)
 

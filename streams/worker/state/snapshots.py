@@ -23,11 +23,11 @@ from streams.compact.keys import Wiped
 from streams.journal.tables import Tables
 from streams.settings import Snapshots as Schedule
 from streams.worker.clients import BrokerUnavailable
-from streams.worker.lane import Abandoned
 from streams.worker.state.archive import KEPT, Archive
 from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.store import Part, Position
 from streams.worker.telemetry import Telemetry
+from streams.worker.work import Abandoned
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.settings import Settings
 from streams.topics import CHANGELOG
 from streams.worker.clients import BrokerUnavailable, admin, sentence
-from streams.worker.lane import Abandoned
+from streams.worker.work import Abandoned
 
 _ANSWER_WITHIN_S = 30.0
 _POLL_S = 0.2

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from streams.worker.lane import Abandoned, Item
+from streams.worker.work import Abandoned, Item
 
 T = TypeVar("T")
 HANGS_AFTER_S = 20.0

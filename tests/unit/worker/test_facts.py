@@ -15,8 +15,8 @@ from sinks.sink import SinkUnavailable, Why
 from streams.settings import Settings
 from streams.worker import facts
 from streams.worker.facts import Waiting, WriteFacts
-from streams.worker.lane import Item
 from streams.worker.telemetry import Telemetry
+from streams.worker.work import Item
 from tests.unit.sinks.interrupted import How, Interrupted
 from tests.unit.sinks.resolved import frames
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from streams.worker.flow import Batching
-from streams.worker.lane import Item, Lane
+from streams.worker.lane import Lane
 from streams.worker.standing import State
+from streams.worker.work import Item
 from tests.unit.worker.lanes import Event, FakeFlow, FakeWork, Log, acked, done, free, run
 
 AT_ONCE = Batching(wait_s=0.0, max_bytes=1)

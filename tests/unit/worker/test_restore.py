@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from streams.journal.tables import Change, Tables
-from streams.worker.lane import Abandoned
 from streams.worker.state import progress as progress_module
 from streams.worker.state.archive import Archive
 from streams.worker.state.changelog import Commit
@@ -20,6 +19,7 @@ from streams.worker.state.snapshot import Header, view, write
 from streams.worker.state.store import MemoryStore, Position, Store
 from streams.worker.state.tail import ChangelogUnavailable
 from streams.worker.telemetry import Telemetry
+from streams.worker.work import Abandoned
 from tests.support.changelogs import MemoryChangelog, Rows, by_key, rows_of
 
 HERE = Origin("cluster", "journal", "changelog")
