@@ -1,4 +1,4 @@
-"""Plays traffic into the raw topics: events as Avro, bad records as bytes, heartbeats, all at simulated receive time.
+"""Plays traffic into the raw topics: records as Avro, bad ones as bytes, heartbeats, all at simulated receive time.
 
 In: `Sent` records of a traffic plan, a pace. Out: Kafka records whose timestamp is the simulated receive time.
 Never: a record of its own invention; a look at the truth.
@@ -56,6 +56,7 @@ class Player:
 
     def __init__(self, config: dict[str, object], registry: Registry, per_second: float = 0) -> None:
         self._producer = Producer(config)
+        self._registry = registry
         self._schema_id = registry.id_of("behaviour_event")
         self._per_second = per_second
         self._failed: KafkaError | None = None
@@ -91,11 +92,17 @@ class Player:
         if sent.fault == HEARTBEAT:
             self._produce(sent.topic, sent.partition, None, sent.received_ms, [(HEARTBEAT_HEADER, b"")])
         else:
-            self._produce(sent.topic, sent.partition, encoded(sent, self._schema_id), sent.received_ms, [])
-            self.played.events += 1
+            self._produce(sent.topic, sent.partition, self._encoded(sent), sent.received_ms, [])
+            self.played.events += sent.topic not in ENTRY_SUBJECTS
         self.played.records += 1
         self.played.records_of_events += sent.topic not in ENTRY_SUBJECTS
         self.played.last_ms = sent.received_ms
+
+    def _encoded(self, sent: Sent) -> bytes:
+        subject = ENTRY_SUBJECTS.get(sent.topic)
+        if subject is None or sent.event is None:
+            return encoded(sent, self._schema_id)
+        return encode(subject, sent.event, self._registry.id_of(subject))
 
     def _produce(
         self,

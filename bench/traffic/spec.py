@@ -89,7 +89,8 @@ class TrafficSpec:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One record as a broker would receive it. `event` is shared between records: read it, never change it.
+    """One record as a broker would receive it. `event` (or a record of the topic's own kind, where it carries no
+    events) is shared between records: read it, never change it.
 
     `fault` is "", "heartbeat" (event is None) or a fault that the player applies to the encoded bytes.
     """

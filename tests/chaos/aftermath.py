@@ -20,7 +20,7 @@ from typing import Any
 import msgpack
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.traffic import Truth
+from bench.traffic import OrderKey, Truth
 from schemas.codec import decode_one, encode
 from schemas.frames import encode_resolved
 from schemas.registry import LocalRegistry
@@ -34,19 +34,19 @@ from streams.engine import Outputs
 from streams.journal.frame import decode_frame
 from streams.journal.tables import Change
 from streams.settings import Settings
-from streams.topics import CHANGELOG, CHANGES, COUPON, DEADLETTER, DECISIONS, JOURNAL, RESOLVED, REVOKED
+from streams.topics import CHANGELOG, COUPON, DECISIONS, JOURNAL, RESOLVED, REVOKED, public_topics
 from streams.worker.clients import Record, consumer_config, read
 from streams.worker.config import engine_config
 from streams.worker.state.restore import restore
 from streams.worker.state.store import MemoryStore
 
-PUBLIC = (COUPON, REVOKED, DECISIONS, CHANGES, DEADLETTER)
-_NOT_ASKED = {"sink_blocks", "sink_turns", "migrations", "touchpoint_minute_parts", "path_of"}
+_NOT_ASKED = {"sink_blocks", "sink_erased", "sink_turns", "migrations", "touchpoint_minute_parts", "path_of"}
 """Tables whose rows depend on how frames fell into blocks (the roll-up over the parts does not), and a view that only
 answers for a person."""
 
 _BYTES = {"raw", "raw_key"}
 _TOO_LATE = {"expired", "ended_before_send"}
+_RULE = "unpaid-order-coupon"
 _REGISTRY = LocalRegistry()
 Difference = tuple[int, int]
 """How many are missing, how many too many."""
@@ -57,10 +57,11 @@ Differences = dict[str, Difference]
 
 @dataclass
 class Aftermath:
-    """`folder` is for the undisturbed run's database."""
+    """`folder` is for the undisturbed run's database. `failed`: orders whose message was reported not to have gone."""
 
     settings: Settings
     folder: Path
+    failed: frozenset[OrderKey] = frozenset()
     _topics: dict[str, list[Record]] = field(default_factory=dict)
 
     def topic(self, name: str) -> list[Record]:
@@ -85,7 +86,7 @@ class Aftermath:
 
     def public(self) -> Differences:
         """Public topics: records by key and bytes."""
-        return {name: _difference(self._folded(name), self._found(name)) for name in PUBLIC}
+        return {name: _difference(self._folded(name), self._found(name)) for name in public_topics(self.settings)}
 
     def _folded(self, topic: str) -> Counter[Any]:
         return Counter(
@@ -113,12 +114,14 @@ class Aftermath:
 
         An outage is hours of simulated time. So what stands at the end is compared (a payment in time that came after
         the firing revokes, before a delayed firing it prevents), and an order may lack its coupon if a decision says
-        that the firing came too late: after the payment, or after the expiry.
+        that the firing came too late: after the payment, or after the expiry. What failed and fell back to another
+        channel went out twice, and is left out.
         """
         sent, revoked, decisions = (self._decoded(topic) for topic in (COUPON, REVOKED, DECISIONS))
         too_late = {_order(decision) for decision in decisions if decision["reason"] in _TOO_LATE}
-        due = truth.fires.keys() - truth.revoked - too_late
-        return _difference(Counter(due), standing(sent, revoked))
+        due = truth.fires.keys() - truth.revoked - too_late - self.failed
+        stands = standing((one for one in sent if one["rule"] == _RULE), revoked)
+        return _difference(Counter(due), Counter({order: n for order, n in stands.items() if order not in self.failed}))
 
     def _decoded(self, topic: str) -> list[dict[str, Any]]:
         return [decode_one(record.value, _REGISTRY) for record in self.topic(topic)]

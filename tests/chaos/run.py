@@ -1,4 +1,4 @@
-"""One chaos run: the stack on Apache Kafka and ClickHouse, traffic whose truth is known, and a hunt beside it.
+"""One chaos run: the stack on Apache Kafka and ClickHouse, traffic whose truth is known, operators, and a hunt.
 
 In: a spec. Out: the strikes and the aftermath. Never: a server or a worker left behind.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 
 from bench.player import Player, with_entry_heartbeats
-from bench.traffic import Traffic, TrafficSpec, plan
-from schemas.columns import TABLES
+from bench.traffic import Sent, Traffic, TrafficSpec, plan
 from schemas.frames import decode_resolved
 from schemas.registry import LocalRegistry
+from sinks import ledger
+from sinks.erasing import ERASED
 from sinks.sink import SinkUnavailable
 from sinks.urls import open_sink
 from streams.settings import Engine, Ingest, Kafka, Settings, Sink
@@ -30,6 +31,7 @@ from streams.worker.control import first_offsets
 from streams.worker.reader import GROUP
 from streams.worker.servers import Server, apache_kafka, clickhouse_server
 from tests.chaos.aftermath import Aftermath
+from tests.chaos.bystanders import Bystanders
 from tests.chaos.crew import Crew, crew
 from tests.chaos.hunt import Hunt
 
@@ -76,13 +78,16 @@ def chaos(spec: Spec, folder: Path) -> Iterator[Chaos]:
         clickhouse_server(folder / "clickhouse") as database,
     ):
         settings = settings_of(folder, broker, database, traffic.spec.tenants)
-        ids = stack.prepare(settings, sorted(RULES.glob("unpaid-*.yaml")), traffic.spec.start_ms - 60_000)
+        ids = stack.prepare(settings, sorted(RULES.glob("*.yaml")), traffic.spec.start_ms - 60_000)
         with crew(settings, folder, {"kafka": broker, "clickhouse": database}) as workers:
             stack.await_controls(settings, ids, list(workers.at.values()))
             began = time.monotonic()
-            hunt = _hunted(spec, workers, traffic, folder / "charges")
+            bystanders = Bystanders(traffic, spec.seed)
+            records = list(bystanders.among(with_entry_heartbeats(traffic)))
+            hunt = _hunted(spec, workers, records, folder / "charges")
             _settle(spec, hunt, settings)
-            yield Chaos(traffic, workers, hunt, Aftermath(settings, folder), time.monotonic() - began)
+            aftermath = Aftermath(settings, folder, bystanders.failed)
+            yield Chaos(traffic, workers, hunt, aftermath, time.monotonic() - began)
 
 
 def settings_of(folder: Path, broker: Server, database: Server, tenants: tuple[str, ...]) -> Settings:
@@ -98,9 +103,8 @@ def settings_of(folder: Path, broker: Server, database: Server, tenants: tuple[s
     )
 
 
-def _hunted(spec: Spec, workers: Crew, traffic: Traffic, charges: Path) -> Hunt:
-    """Plays the traffic in a thread of its own; the last of it flows when the hunt is over."""
-    records = list(with_entry_heartbeats(traffic))
+def _hunted(spec: Spec, workers: Crew, records: Sequence[Sent], charges: Path) -> Hunt:
+    """Plays the records in a thread of its own; the last of them flow when the hunt is over."""
     patient = producer_config(workers.settings.kafka, delivery_timeout_ms=_PATIENCE_MS)
     player = Player(patient, LocalRegistry(), len(records) / spec.seconds)
     playing = threading.Thread(target=player.play, args=(records,), daemon=True)
@@ -139,8 +143,8 @@ def missing_of(settings: Settings) -> str:
     journal, resolved = (sum(1 for _ in read(settings, name, _all())) for name in (JOURNAL, RESOLVED))
     if resolved < journal:
         return f"{journal - resolved} journal frames are not folded"
-    rows, stored = _rows_resolved(settings), _rows_stored(settings)
-    return "" if stored >= rows else f"ClickHouse has {stored} rows of {rows}"
+    unwritten = [shard for shard, end in _ends(settings).items() if not _is_written(settings, shard, end)]
+    return f"ClickHouse lacks facts of shards {unwritten}" if unwritten else ""
 
 
 def _unread(settings: Settings) -> int:
@@ -153,17 +157,23 @@ def _unread(settings: Settings) -> int:
     return sum(max(0, end - 1 - max(0, offset)) for end, offset in zip(ends, committed, strict=True))
 
 
-def _rows_resolved(settings: Settings) -> int:
+def _ends(settings: Settings) -> dict[int, int]:
+    """The journal offset behind the last frame of each shard that brought rows."""
     frames = (decode_resolved(record.value) for record in read(settings, RESOLVED, _all()))
-    return sum(batch.num_rows for frame in frames for batch in frame.tables.values())
+    return {
+        frame.shard: frame.journal_offset + 1
+        for frame in frames
+        if any(batch.num_rows for batch in frame.tables.values())
+    }
 
 
-def _rows_stored(settings: Settings) -> int:
+def _is_written(settings: Settings, shard: int, end: int) -> bool:
+    """Whether all facts of the shard are there, and all are gone that its last block erased."""
     try:
         with closing(open_sink(settings.sink_url)) as database:
-            return sum(int(database.query(f"SELECT count() FROM siyu.{name}").rows[0][0]) for name in TABLES)
+            return ledger.position(database, shard) >= end and ledger.to_erase(database, shard, ERASED) is None
     except SinkUnavailable:
-        return 0
+        return False
 
 
 def _all() -> dict[int, int]:
