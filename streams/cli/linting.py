@@ -1,7 +1,8 @@
 """What is wrong with the text of a rule or a policy, each fault with its line and its mend.
 
 In: the text of a file. Out: faults, in the order of the lines. Never: a file; another judgement than the engine's: a
-text without faults is one that `compile_rule` or `compile_policy` takes (and no key stands in it twice).
+text without faults is one that `compile_rule` or `compile_policy` takes (and no key stands in it twice, and it blocks
+nothing in vain).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.records import ID_KINDS
-from streams.delivery.policy import CapSpec, DeliveryPolicy, Quiet, parse_policy
+from streams.cli.idle import idle
+from streams.delivery import policy as delivery
+from streams.delivery.policy import CapSpec, DeliveryPolicy, Quiet
 from streams.documents import InvalidDocument
 from streams.identity.policy import DEFAULT, MergePolicy, compile_policy
-from streams.identity.spec import Blocked, Hashed, KindSpec, PolicySpec
+from streams.identity.spec import Blocked, BridgeSpec, Hashed, KindSpec, PolicySpec, parse_policy
 from streams.rules.book import USUAL, Compiled, Known, compile_rule
 from streams.rules.examples import Example, Expected, Given
 from streams.rules.kinds import (
@@ -71,6 +74,7 @@ _RULE: Models = {
 _POLICY: Models = {
     (): PolicySpec,
     **{("kinds", kind): KindSpec for kind in ID_KINDS},
+    ("bridge",): BridgeSpec,
     ("blocked",): Blocked,
     ("hashed_phones",): Hashed,
 }
@@ -90,12 +94,17 @@ def lint(text: str, known: Known = USUAL) -> Compiled | list[Fault]:
 
 def lint_delivery(text: str) -> DeliveryPolicy | list[Fault]:
     """The delivery policy of this text, or what is wrong with it."""
-    return _linted(text, parse_policy, {(): DeliveryPolicy, ("quiet_hours",): Quiet, ("caps",): CapSpec})
+    return _linted(text, delivery.parse_policy, {(): DeliveryPolicy, ("quiet_hours",): Quiet, ("caps",): CapSpec})
 
 
 def lint_policy(text: str) -> MergePolicy | list[Fault]:
-    """The merge policy of this text, or what is wrong with it."""
-    return _linted(text, lambda given: compile_policy(given, DEFAULT), _POLICY)
+    """The merge policy of this text, or what is wrong with it: also an entry of `blocked` that would block nothing."""
+    found = _linted(text, lambda given: compile_policy(given, DEFAULT), _POLICY)
+    if isinstance(found, list):
+        return found
+    spec, node = parse_policy(text)
+    more = [Fault(line_of(node, place), f"{_dotted(place)} {told}") for place, told in idle(spec.blocked)]
+    return sorted(more) or found
 
 
 def _linted(text: str, take: Callable[[str], T], models: Models) -> T | list[Fault]:
@@ -123,18 +132,22 @@ def _composed(text: str) -> yaml.Node | Fault | None:
         return Fault(1, f"not YAML: {' '.join(str(error).split())}")
 
 
-def _repeated(node: yaml.Node | None) -> Iterator[Fault]:
-    """Keys that stand twice in one mapping: YAML takes the last one, and says nothing."""
+def _repeated(node: yaml.Node | None, looked_at: set[yaml.Node] | None = None) -> Iterator[Fault]:
+    """Keys that stand twice in one mapping: YAML takes the last one, and says nothing. An alias is looked at once."""
+    looked_at = set() if looked_at is None else looked_at
+    if node is None or node in looked_at:
+        return
+    looked_at.add(node)
     if isinstance(node, yaml.SequenceNode):
         for one in node.value:
-            yield from _repeated(one)
+            yield from _repeated(one, looked_at)
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 yield Fault(key.start_mark.line + 1, f"{key.value} stands there twice")
             seen.add(key.value)
-            yield from _repeated(value)
+            yield from _repeated(value, looked_at)
 
 
 def _faults(error: InvalidDocument, node: yaml.Node | None, models: Models) -> list[Fault]:
@@ -166,8 +179,13 @@ def _fault(problem: Any, node: yaml.Node | None, models: Models) -> Fault:
         place, sentence = _placed(str(problem["ctx"]["error"]))
         return Fault(line_of(node, place), sentence)
     line = line_of(node, place)
-    name = ".".join(str(part) for part in place) or "the document"
+    name = _dotted(place) or "the document"
     return Fault(line, f"{name} {_sentence(problem, place, models)}")
+
+
+def _dotted(place: Place) -> str:
+    """The place as a reader finds it; pydantic calls a key that can't stand there `[key]`."""
+    return ".".join(str(part) for part in place if part != "[key]")
 
 
 _SAID = {
@@ -175,6 +193,7 @@ _SAID = {
     "model_type": "must be a mapping, with its fields indented below it",
     "model_attributes_type": "must be a mapping, with its fields indented below it",
     "dict_type": "must be a mapping, with its fields indented below it",
+    "tuple_type": "must be a list",
     "literal_error": "must be {expected}",
     "string_pattern_mismatch": "must match {pattern}",
     "string_type": "must be text: put it in quotes",

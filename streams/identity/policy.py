@@ -168,7 +168,14 @@ def _assert_weak_last(spec: PolicySpec, weak: frozenset[str]) -> None:
     first = next((at for at, kind in enumerate(spec.priority) if kind in weak), len(spec.priority))
     late = [kind for kind in spec.priority[first:] if kind not in weak]
     if late:
-        raise InvalidPolicy(f"priority: {spec.priority[first]} is weak, so it must stand after {late[0]}")
+        place = "priority" if "priority" in spec.model_fields_set else _odd(spec, spec.priority[first], late[0])
+        raise InvalidPolicy(f"{place}: {spec.priority[first]} is weak, so it must stand after {late[0]} in priority")
+
+
+def _odd(spec: PolicySpec, *kinds: str) -> str:
+    """Where the policy says of one of these kinds what does not fit the usual priority."""
+    said = next(kind for kind in kinds if kind in spec.kinds and spec.kinds[kind].values is not None)
+    return f"kinds.{said}.values"
 
 
 def _test(blocked: Blocked) -> Callable[[str, str], bool]:

@@ -52,7 +52,9 @@ class Values(StrEnum):
 def _limit(value: Any) -> Any:
     match = _LIMIT.match(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("a limit is a number with ever or a time, such as 1 ever or 5 per 7d")
+        raise ValueError(
+            "a limit is a number with ever or a time, such as 1 ever or 5 per 7d; units of time are s, m, h and d"
+        )
     values, number, unit = match.groups()
     within_ms = int(number) * _UNITS[unit] if number else 0
     if not int(values) or (number and not within_ms):
@@ -61,7 +63,7 @@ def _limit(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | int) else value
 
 
 def _compiles(pattern: str) -> str:
@@ -141,8 +143,9 @@ class PolicySpec(_Strict):
             odd = sorted(set(ID_KINDS) - set(self.priority)) or [k for k in self.priority if self.priority.count(k) > 1]
             raise ValueError(f"priority: every kind stands there once, and {odd[0]} does not")
         scopes = [scheme.scope for scheme in self.hashed_phones]
-        if len(set(scopes)) < len(scopes):
-            raise ValueError("hashed_phones: a scope stands there twice")
+        twice = next((at for at, scope in enumerate(scopes) if scope in scopes[:at]), None)
+        if twice is not None:
+            raise ValueError(f"hashed_phones.{twice}.scope: {scopes[twice]} stands there twice")
         return self
 
 

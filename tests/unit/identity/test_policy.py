@@ -63,11 +63,11 @@ def test_a_limit_counts_ever_or_within_any_span_of_its_time(limit: Limit, times:
         (HEAD + "kinds: {uid: {hold: many}}", "kinds.uid.hold.0"),
         (HEAD + "kinds: {uid: {hold: 0 ever}}", "kinds.uid.hold.0"),
         (HEAD + "kinds: {uid: {values: mine}}", "kinds.uid.values"),
-        (HEAD + "kinds: {uid: {values: weak}}", "priority: uid is weak"),
+        (HEAD + "kinds: {uid: {values: weak}}", "kinds.uid.values: uid is weak"),
         (HEAD + "priority: [uid]", "priority"),
         (HEAD + "blocked: [{pattern: '('}]", "blocked.0.pattern"),
         (HEAD + "hashed_phones: [{scope: a, algorithm: md4}]", "hashed_phones.0.algorithm"),
-        (HEAD + "hashed_phones: [{scope: a, algorithm: md5}, {scope: a, algorithm: sha1}]", "hashed_phones"),
+        (HEAD + "hashed_phones: [{scope: a, algorithm: md5}, {scope: a, algorithm: sha1}]", "hashed_phones.1.scope"),
     ],
 )
 def test_a_text_that_is_no_policy_is_refused_with_its_place(text: str, place: str) -> None:
