@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from streams.cli.person import Change, Person, moment
+from streams.cli.person import Change, Person, counted, moment
 
 _COLUMN, _ROW, _WIDTH, _HEIGHT, _EDGE, _HEAD = 370, 58, 250, 42, 24, 56
 _LONGEST = 31
@@ -43,7 +43,7 @@ def drawn(person: Person) -> str:
     boxes = [_box(person, node, place) for node, place in everyone.items()]
     width = _EDGE + _COLUMN * (1 + max((place.column for place in everyone.values()), default=0))
     height = _HEAD + _ROW * (1 + max((place.row for place in everyone.values()), default=0)) + _EDGE
-    title = f"person {person.one_id} of {person.tenant}: {len(person.ids)} ids, {len(person.links)} links"
+    title = f"person {person.one_id} of {person.tenant}: {counted(len(person.ids), 'id')}, {counted(len(person.links), 'link')}"
     head = f'<text class="head" x="{_EDGE}" y="28">{escape(title)}</text>'
     size = f'width="{width}" height="{height:g}" viewBox="0 0 {width} {height:g}"'
     back = f'<path d="M0 0H{width}V{height:g}H0Z" style="fill:#fff;stroke:none"/>'
@@ -127,7 +127,9 @@ def _line(change: Change, places: Mapping[str, _Place], style: str, told: str) -
     path = f'<path class="{style}" d="{curve}"><title>{escape(about)}</title></path>'
     if style == "refused":
         return path
-    middle = f'x="{(x + to_x) / 2:g}" y="{(y + to_y) / 2 - 5:g}" text-anchor="middle"'
+    beside = left == right
+    at_x, at_y, anchor = (x + 34, 4, "start") if beside else ((x + to_x) / 2, -5, "middle")
+    middle = f'x="{at_x:g}" y="{(y + to_y) / 2 + at_y:g}" text-anchor="{anchor}"'
     return f'{path}<text class="small" {middle}>{escape(told)}</text>'
 
 
@@ -139,9 +141,9 @@ def _box(person: Person, node: str, place: _Place) -> str:
     style = "other" if odd else "first" if node == first else ""
     label = person.label(node)
     short = label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
-    told = f"{moment(seen.first_ms)} · {seen.events} events" if seen else "of another person"
+    told = " · ".join(filter(None, (moment(seen.first_ms), counted(seen.events, "event")))) if seen else ""
     return (
         f'<g class="{style}" transform="translate({x:g} {y:g})"><title>{escape(label)}</title>'
         f'<rect width="{_WIDTH}" height="{_HEIGHT}"/><text x="10" y="18">{escape(short)}</text>'
-        f'<text class="small" x="10" y="33">{escape(told)}</text></g>'
+        f'<text class="small" x="10" y="33">{escape(told or "of another person")}</text></g>'
     )

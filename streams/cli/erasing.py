@@ -16,7 +16,7 @@ from schemas.records import Identity
 from sinks.erasing import BY_NODE
 from sinks.statements import literal
 from streams.cli.failure import Failure, Misuse
-from streams.cli.identity import identity_of
+from streams.cli.identity import assert_told, identity_of
 from streams.cli.named import Ask, asking
 from streams.cli.person import Person
 from streams.cli.persons import found
@@ -33,8 +33,8 @@ _MASKED = (_PHONE, "email")
 
 def erase(arguments: argparse.Namespace, settings: Settings) -> int:
     """Erases, and waits until no table has a row left; with --dry-run only says what would go."""
-    if not arguments.why and not arguments.dry_run:
-        raise Misuse("--why is needed: the reason, for the record")
+    if not arguments.dry_run:
+        assert_told(arguments.why)
     person, node = found(arguments.id, arguments, settings)
     ask, questions = asking(settings), _questions(asking(settings), person)
     before = _counts(ask, questions)

@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from schemas.masking import masked
 from schemas.records import BY_HASH, ID_KINDS, Identity
 from streams.cli import held
 from streams.cli.arguments import add_action, add_json, add_tenant, tenant_of
@@ -31,6 +32,14 @@ _ERASE = "siyu identity erase phone:13916042758 --tenant siyu --dry-run"
 _EXPLAIN = "siyu identity explain openid@wx1:o-1 phone:13916042758 --tenant siyu"
 
 _HASH = re.compile(r"[0-9a-f]{32}\Z")
+_UNUSABLE = {
+    "empty": "nothing stands after the colon",
+    "invalid_value": "it has more than 256 characters, or a control character",
+    "no_scope": "it needs its issuer, as {kind}@ISSUER:value",
+    "invalid_phone": "it is no phone number in full, nor phone@SCHEME:hash",
+    "invalid_email": "it is no e-mail address in full",
+}
+"""By the reason why ingest would set it aside."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,11 +102,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         from streams.cli import persons  # noqa: PLC0415 loads networkx
 
         return getattr(persons, arguments.action)(arguments, settings)  # type: ignore[no-any-return]
+    a = _named(arguments.a, arguments.action)
+    b = None if arguments.b is None else _named(arguments.b, arguments.action)
+    assert_two(a, b)
+    assert_told(arguments.why)
     command = {
         "tenant": tenant_of(arguments, settings),
         "kind": arguments.action,
-        "a": _named(arguments.a, arguments.action),
-        "b": arguments.b and _named(arguments.b, arguments.action),
+        "a": a,
+        "b": b,
         "who": arguments.who or user(),
         "why": arguments.why,
     }
@@ -106,7 +119,20 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json({"command_id": sent, "kind": arguments.action})
     else:
         print(f"{arguments.action} is published ({sent}); what came of it stands on identity.changes")
+        print("one that can't be carried out is in `siyu deadletters list`, with the reason")
     return 0
+
+
+def assert_two(a: Identity, b: Identity | None) -> None:
+    """Raises Misuse where one id is named twice, in whatever form."""
+    if a == b:
+        raise Misuse(f"{a['kind']} {masked(a['kind'], a['value'])} is named twice: name two ids")
+
+
+def assert_told(why: str) -> None:
+    """Raises Misuse where an order comes without a reason."""
+    if not why.strip():
+        raise Misuse("--why is needed: the reason, for the record")
 
 
 def _named(text: str, action: str) -> Identity:
@@ -120,9 +146,11 @@ def identity_of(text: str) -> Identity:
     """The id that is written as kind:value or kind@scope:value; Misuse where it is none that names somebody."""
     left, colon, value = text.partition(":")
     kind, _, scope = left.partition("@")
-    if not colon or kind not in ID_KINDS:
+    if not colon:
+        raise Misuse(f"{text or 'nothing'} is no id; one is written kind:value, and kinds are {', '.join(ID_KINDS)}")
+    if kind not in ID_KINDS:
         raise Misuse(f"{left} is no kind of id; one is written kind:value, and kinds are {', '.join(ID_KINDS)}")
     cleaned = clean_one(kind, scope, value)
     if isinstance(cleaned, str):
-        raise Misuse(f"{kind} is no usable id: {cleaned}")
+        raise Misuse(f"{kind} is no usable id: {_UNUSABLE[cleaned].format(kind=kind)}")
     return Identity(kind=cleaned[0], scope=cleaned[1] or None, value=cleaned[2])

@@ -6,7 +6,7 @@ guess; a change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 
 from schemas.masking import masked
@@ -15,7 +15,7 @@ from sinks.sink import Answer
 from sinks.statements import literal
 from streams.cli.failure import Failure
 from streams.cli.query import answer_of
-from streams.identity.nodes import SEPARATOR, hash_of
+from streams.identity.nodes import SEPARATOR, contested_of, hash_of, visit_of
 from streams.identity.policy import DEFAULT, MergePolicy
 from streams.settings import Settings
 from streams.worker.clients import BrokerUnavailable
@@ -53,16 +53,22 @@ class Naming:
         """
         node = self._node_of(identity)
         one_id = self._bearer(node)
-        return (node, one_id) if one_id else self._by_hash(identity)
+        if one_id:
+            return node, one_id
+        if identity["kind"] != "phone" or identity["scope"]:
+            raise Failure(self._unknown(identity, DEFAULT))
+        return self._by_hash(identity)
 
     def _by_hash(self, identity: Identity) -> tuple[str, str]:
         try:
-            bearers = {bearer: hashed for hashed in self._hashes(identity) if (bearer := self._bearer(hashed[0]))}
+            policy = self._policy()
         except BrokerUnavailable as error:
-            told = f"{self._unknown(identity)}; what shops send instead of it only the broker tells"
+            told = f"{self._unknown(identity, DEFAULT)}; what the policy says of it only the broker tells"
             raise Failure(f"{told}: {error}") from error
+        hashes = self._hashes(identity, policy)
+        bearers = {bearer: hashed for hashed in hashes if (bearer := self._bearer(hashed[0]))}
         if not bearers:
-            raise Failure(self._unknown(identity))
+            raise Failure(self._unknown(identity, policy))
         if len(bearers) > 1:
             names = " or ".join(f"phone@{one['scope']}:{one['value']}" for _, one in bearers.values())
             raise Failure(f"nobody showed that phone in plain, and its hashes name several persons: name {names}")
@@ -80,23 +86,30 @@ class Naming:
                 return hashed
         raise AssertionError
 
+    def part_of(self, identity: Identity, ids: Collection[str]) -> str:
+        """Which of these nodes stands for a part of this value's events: after a login, or since it is contested; ""."""
+        node = SEPARATOR.join((self._tenant, identity["kind"], identity["scope"] or "", identity["value"]))
+        parts = (contested_of(node), *(visit_of(node, one) for one in ids))
+        return next((hashed for part in parts if (hashed := hash_of(part, self._salt)) in ids), "")
+
     def _bearer(self, node: str) -> str:
         """The one_id of who has this node today; "" for nobody."""
         chosen = f"tenant = {literal(self._tenant)} AND node = {literal(node)}"
         rows = self._ask(f"SELECT argMax(one_id, seq) FROM siyu.identity_map WHERE {chosen} GROUP BY node").rows
         return str(rows[0][0]) if rows else ""
 
-    def _hashes(self, identity: Identity) -> Iterator[tuple[str, Identity]]:
-        """The nodes of a plain phone's hashes, as the policy's shops send them; none of another id."""
-        if identity["kind"] == "phone" and not identity["scope"]:
-            for scope, value in self._policy().hashes(identity["value"]):
-                hashed = Identity(kind="phone", scope=scope, value=value)
-                yield self._node_of(hashed), hashed
+    def _hashes(self, identity: Identity, policy: MergePolicy) -> Iterator[tuple[str, Identity]]:
+        """The nodes of a plain phone's hashes, as the policy's shops send them."""
+        for scope, value in policy.hashes(identity["value"]):
+            hashed = Identity(kind="phone", scope=scope, value=value)
+            yield self._node_of(hashed), hashed
 
-    def _unknown(self, identity: Identity) -> str:
+    def _unknown(self, identity: Identity, policy: MergePolicy) -> str:
         shown = f"{identity['kind']} {masked(identity['kind'], identity['value'])}"
         if DEFAULT.blocked(identity["kind"], identity["value"]):
             return f"{shown} is a value that names nobody, as zeros and test phones do"
+        if policy.blocked(identity["kind"], identity["value"]):
+            return f"{shown} is a value that names nobody: policy {policy.label} of {self._tenant} blocks it"
         return f"nobody of {self._tenant} is known by {shown} (looked up with the salt of these settings)"
 
     def today(self, one_id: str) -> str:

@@ -162,6 +162,24 @@ def _with_evidence(node: str, under: Seen | None, links: Iterable[Change], place
     return Seen(under.events if under else 0, min(at, default=0), max(at, default=0), tuple(sorted(where)))
 
 
+def apart(person: Person, other: Person) -> list[tuple[Person, Change]]:
+    """What is known of pairs of an id of each, and of pairs of both with the same third id; with whose it is."""
+    thirds = _met(person) & _met(other)
+    direct = [change for change in person.changes if change.b and change.pair & other.ids.keys()]
+    by_third = [(one, change) for one in (person, other) for change in one.changes if change.pair & thirds]
+    return [*((person, change) for change in direct), *((one, change) for one, change in by_third if change.b)]
+
+
+def _met(person: Person) -> set[str]:
+    """Ids of others that were seen with one of this person's, and that did not become theirs."""
+    return {node for change in person.changes if change.b for node in change.pair} - person.ids.keys()
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def moment(time_ms: int) -> str:
     """A time as people read it, in UTC; "" for none."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if time_ms else ""

@@ -13,10 +13,10 @@ from typing import Any
 from streams.cli.arguments import tenant_of
 from streams.cli.drawing import drawn
 from streams.cli.failure import Failure, Misuse
-from streams.cli.identity import identity_of
+from streams.cli.identity import assert_two, identity_of
 from streams.cli.inforce import merge_policy
-from streams.cli.named import asking, naming_of
-from streams.cli.person import Person, as_records, change_record, moment, read_person
+from streams.cli.named import Naming, asking, naming_of
+from streams.cli.person import Person, apart, as_records, change_record, counted, moment, read_person
 from streams.cli.tables import print_json, print_records
 from streams.identity.explain import Chain, Step
 from streams.settings import Settings
@@ -28,12 +28,16 @@ _CHANGES = ("time", "what", "a", "b", "event_id", "reason")
 
 def found(text: str, arguments: argparse.Namespace, settings: Settings) -> tuple[Person, str]:
     """The person of a one_id or id, and the node of the id, "" for a one_id. Raises Failure."""
-    ask, tenant = asking(settings), tenant_of(arguments, settings)
-    naming = naming_of(settings, tenant, lambda: merge_policy(settings, tenant))
+    ask, tenant, naming = asking(settings), tenant_of(arguments, settings), _naming(arguments, settings)
     if _ONE_ID.fullmatch(text):
         return read_person(ask, tenant, naming.today(text)), ""
     node, one_id = naming.found(identity_of(text))
     return read_person(ask, tenant, one_id), node
+
+
+def _naming(arguments: argparse.Namespace, settings: Settings) -> Naming:
+    tenant = tenant_of(arguments, settings)
+    return naming_of(settings, tenant, lambda: merge_policy(settings, tenant))
 
 
 def show(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -51,7 +55,9 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print(person: Person, records: list[dict[str, Any]]) -> None:
-    print(f"person {person.one_id} of {person.tenant}: {len(person.ids)} ids, {len(person.links)} links\n")
+    print(
+        f"person {person.one_id} of {person.tenant}: {counted(len(person.ids), 'id')}, {counted(len(person.links), 'link')}\n"
+    )
     ids = ({**one, "touchpoints": ", ".join(one["touchpoints"])} for one in records if one["what"] == "id")
     print_records(ids, _IDS, as_json=False)
     links = [one for one in records if one["what"] == "linked"]
@@ -70,33 +76,52 @@ def _print(person: Person, records: list[dict[str, Any]]) -> None:
 
 def explain(arguments: argparse.Namespace, settings: Settings) -> int:
     """Prints why two ids are one person, or what is known of the two where they are not."""
+    if _ONE_ID.fullmatch(arguments.a) or _ONE_ID.fullmatch(arguments.b):
+        raise Misuse("explain takes two ids, each written kind:value")
+    assert_two(identity_of(arguments.a), identity_of(arguments.b))
     person, a = found(arguments.a, arguments, settings)
     other, b = found(arguments.b, arguments, settings)
-    if not a or not b:
-        raise Misuse("explain takes two ids, each written kind:value")
     if person.one_id != other.one_id:
         _print_apart(person, other, as_json=arguments.json)
+        naming = _naming(arguments, settings)
+        _print_part(person, a, naming.part_of(identity_of(arguments.b), person.ids), as_json=arguments.json)
+        _print_part(other, b, naming.part_of(identity_of(arguments.a), other.ids), as_json=arguments.json)
         return 0
     chain = person.chain(a, b)
     if chain is None:
         raise Failure("no link in the database holds the two together")
+    if not arguments.json:
+        print(f"both are of {person.one_id}, by {counted(len(chain.steps), 'link')}\n")
     _print_chain(person, chain, as_json=arguments.json)
     return 0
 
 
 def _print_apart(person: Person, other: Person, *, as_json: bool) -> None:
-    """They are two persons: what was seen of the two together, and why it joined them not."""
-    apart = [change for change in person.changes if change.b and change.pair & other.ids.keys()]
+    """They are two persons: what was seen of the two together, or of both with a third, and why it joined them not."""
+    records = [change_record(change, one) for one, change in apart(person, other)]
     if as_json:
         print_json({"what": "apart", "one_ids": [person.one_id, other.one_id]})
     else:
         print(f"they are two persons, {person.one_id} and {other.one_id}\n")
-    print_records([change_record(change, person) for change in apart], _CHANGES, as_json)
+    if records or as_json:
+        print_records(records, _CHANGES, as_json)
+    else:
+        print("no pair of their ids, nor of both with a third, was refused, held or cut")
+
+
+def _print_part(person: Person, a: str, part: str, *, as_json: bool) -> None:
+    """Of a value that several used: why a part of its events is this person's."""
+    chain = person.chain(a, part) if part and part != a else None
+    if chain is None:
+        return
+    if as_json:
+        print_json({"what": "part", "one_id": person.one_id, "id": person.label(part), "node": part})
+    else:
+        print(f"\n{person.label(part)} was used by several: of its events a part is of {person.one_id}\n")
+    _print_chain(person, chain, as_json=as_json)
 
 
 def _print_chain(person: Person, chain: Chain, *, as_json: bool) -> None:
-    if not as_json:
-        print(f"both are of {person.one_id}, by {len(chain.steps)} links\n")
     steps = [_step(person, step, weakest=step == chain.weakest) for step in chain.steps]
     print_records(steps, ("a", "b", "event_id", "time", "touchpoint", "weakest"), as_json)
 

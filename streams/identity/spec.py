@@ -52,9 +52,7 @@ class Values(StrEnum):
 def _limit(value: Any) -> Any:
     match = _LIMIT.match(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(
-            "a limit is a number with ever or a time, such as 1 ever or 5 per 7d; units of time are s, m, h and d"
-        )
+        raise ValueError("a limit is a number with ever or a time, such as 1 ever or 5 per 7d (or s, m, h)")
     values, number, unit = match.groups()
     within_ms = int(number) * _UNITS[unit] if number else 0
     if not int(values) or (number and not within_ms):

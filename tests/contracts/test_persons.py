@@ -150,6 +150,36 @@ def test_two_persons_are_told_apart_with_what_was_refused(played: Callable[[list
     assert (refused["a"], refused["what"]) == ("uid:u-2", "refused")
 
 
+def test_two_persons_whom_a_third_id_ties_are_told_apart_with_what_was_held_of_it(
+    played: Callable[[list[Frame]], Siyu],
+) -> None:
+    apart, *held = played(till().frames)("explain", "member_card:c1", "member_card:c2")
+    assert (apart["what"], len(set(apart["one_ids"]))) == ("apart", 2)
+    pairs = [{one["a"], one["b"]} for one in held if one["what"] == "held"]
+    assert pairs == [{f"member_card:c{number}", "phone:+86139****0009"} for number in (1, 2)]
+
+
+def test_a_value_that_several_used_is_explained_to_each_of_them(played: Callable[[list[Frame]], Siyu]) -> None:
+    journal = Journal()
+    for number, ids in enumerate([(UID, TABLET), (OTHER, TABLET), (TABLET,)]):
+        journal.add(Ev(BASE + number * 60_000, ids=ids, id=f"e{number}"))
+    siyu = played(journal.frames)
+    (owner,) = siyu("explain", "uid:u-1", "device_id:d-1")
+    assert owner["event_id"] == "e0"
+    for words in (("uid:u-2", "device_id:d-1"), ("device_id:d-1", "uid:u-2")):
+        apart, part, step = siyu("explain", *words)
+        assert (apart["what"], part["what"], part["id"]) == ("apart", "part", "device_id:d-1")
+        assert (step["a"], step["b"], step["event_id"]) == ("uid:u-2", "device_id:d-1", "e1")
+
+
+def test_two_who_never_met_are_told_so_in_words(
+    played: Callable[[list[Frame]], Siyu], capsys: pytest.CaptureFixture[str]
+) -> None:
+    played(Journal().add(Ev(BASE, ids=(UID,))).add(Ev(BASE + 1, ids=(OTHER,))).frames)
+    assert main(["identity", "explain", "uid:u-1", "uid:u-2"]) == 0
+    assert "no pair of their ids, nor of both with a third, was refused, held or cut" in capsys.readouterr().out
+
+
 def test_a_link_that_was_cut_is_evidence_no_more(played: Callable[[list[Frame]], Siyu]) -> None:
     journal = Journal()
     journal.add(Ev(BASE, ids=(UNION, PHONE), id="e1")).add(Ev(BASE + 1, ids=(UID, PHONE), id="e2"))
@@ -184,6 +214,7 @@ def test_an_id_that_nobody_has_is_one_sentence(
 SHOPS = """
 policy: shops
 version: 1
+blocked: [{kind: phone, values: ["+8613912340045"]}]
 hashed_phones: [{scope: tmall, algorithm: sha256, salt: s}, {scope: jd, algorithm: sha1, salt: j}]
 """
 NUMBER: Identity = {"kind": "phone", "scope": None, "value": "+8613912340044"}
@@ -232,3 +263,9 @@ def test_a_phone_whose_hashes_name_two_persons_is_one_sentence_that_says_how_to_
 def test_a_phone_that_nobody_showed_at_all_is_nobodys(naming: Callable[..., Naming]) -> None:
     with pytest.raises(Failure, match=r"nobody of t1 is known by phone \+86139\*\*\*\*0044"):
         naming((UID,)).found(NUMBER)
+
+
+def test_a_phone_that_the_policy_blocks_is_told_so(naming: Callable[..., Naming]) -> None:
+    blocked: Identity = {"kind": "phone", "scope": None, "value": "+8613912340045"}
+    with pytest.raises(Failure, match=r"names nobody: policy shops@1 of t1 blocks it"):
+        naming((UID,)).found(blocked)

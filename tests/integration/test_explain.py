@@ -213,7 +213,7 @@ def test_one_screen_says_it_and_shows_no_phone(asked: Any) -> None:
         (["--rule", "paid", "--order", "sent"], 1, "no rule paid is in force for t1; in force: unpaid"),
         (["0" * 32], 1, "no decision has trigger_id 0000"),
         (["--rule", "unpaid"], 2, "name a TRIGGER_ID, or --rule with --person or --order"),
-        (["--rule", "unpaid", "--person", "li"], 2, "li is no kind of id"),
+        (["--rule", "unpaid", "--person", "li"], 2, "li is no id"),
         (["--rule", "unpaid", "--order", "sent", "--tenant", "t9"], 1, "tenant t9 is not among the tenants"),
     ],
 )

@@ -30,7 +30,7 @@ def test_every_merge_policy_that_we_ship_is_good(path: Path) -> None:
         ("blocked: []", "blocks: []", "blocks is not known here: did you mean blocked?"),
         ("  - uid\n", "", "priority: every kind stands there once, and uid does not"),
         ("version: 1", "version: none", "version is not right"),
-        ("hold: 2 ever", "hold: 2", "such as 1 ever or 5 per 7d; units of time are s, m, h and d"),
+        ("hold: 2 ever", "hold: 2", "such as 1 ever or 5 per 7d (or s, m, h)"),
         ("blocked: []", "blocked: {kind: phone}", "blocked must be a list"),
         ("rivals: 2", "rival: 2", "bridge.rival is not known here: did you mean rivals?"),
         ("  cookie:\n    values", "  cooky:\n    values", "kinds.cooky must be 'uid', "),
