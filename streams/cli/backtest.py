@@ -80,11 +80,20 @@ def _rules(path: Path, settings: Settings) -> dict[str, str]:
 
 
 def _emptied(out: Path) -> Path:
-    if out.exists() and any(out.iterdir()) and not (out / "summary.json").exists():
+    if out.exists() and any(out.iterdir()) and not _is_backtests(out):
         raise Failure(f"{out} holds something that is not a backtest's; name another folder with --out")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     return out
+
+
+def _is_backtests(out: Path) -> bool:
+    """Whether a backtest filled this folder: one that ended, or one that failed and left its own files only."""
+    from streams.cli.results import FILES  # noqa: PLC0415
+
+    ours = {*FILES.values(), "chdb", "compared", "compare.jsonl", "persons.jsonl"}
+    ended = (out / "summary.json").exists()
+    return ended or ((out / "chdb").is_dir() and all(one.name in ours for one in out.iterdir()))
 
 
 def _others(path: Path | None, settings: Settings, rules: Any, policy: Any) -> tuple[Any, Any]:
@@ -95,13 +104,14 @@ def _others(path: Path | None, settings: Settings, rules: Any, policy: Any) -> t
 
 
 def _policy(path: Path) -> Any:
-    from streams.identity.policy import DEFAULT, compile_policy  # noqa: PLC0415
-    from streams.identity.spec import InvalidPolicy  # noqa: PLC0415
+    from streams.cli.linting import lint_policy  # noqa: PLC0415
+    from streams.cli.rules import read_text  # noqa: PLC0415
 
-    try:
-        return compile_policy(path.read_text(encoding="utf-8"), DEFAULT)
-    except InvalidPolicy as error:
-        raise Failure(f"{path}: {error}") from error
+    text = read_text(path)
+    policy = lint_policy(text) if isinstance(text, str) else text
+    if isinstance(policy, list):
+        raise Failure("; ".join(f"{path}:{fault.line}: {fault.sentence}" for fault in policy))
+    return policy
 
 
 def _fold(recording: Any, rules: dict[str, str] | None, policy: Any, out: Path, *, stored: bool) -> dict[str, Any]:

@@ -43,8 +43,7 @@ def drawn(person: Person) -> str:
     boxes = [_box(person, node, place) for node, place in everyone.items()]
     width = _EDGE + _COLUMN * (1 + max((place.column for place in everyone.values()), default=0))
     height = _HEAD + _ROW * (1 + max((place.row for place in everyone.values()), default=0)) + _EDGE
-    title = f"person {person.one_id} of {person.tenant}: {counted(len(person.ids), 'id')}, {counted(len(person.links), 'link')}"
-    head = f'<text class="head" x="{_EDGE}" y="28">{escape(title)}</text>'
+    head = f'<text class="head" x="{_EDGE}" y="28">{escape(person.title)}</text>'
     size = f'width="{width}" height="{height:g}" viewBox="0 0 {width} {height:g}"'
     back = f'<path d="M0 0H{width}V{height:g}H0Z" style="fill:#fff;stroke:none"/>'
     return "\n".join(

@@ -87,7 +87,7 @@ class Naming:
         raise AssertionError
 
     def part_of(self, identity: Identity, ids: Collection[str]) -> str:
-        """Which of these nodes stands for a part of this value's events: after a login, or since it is contested; ""."""
+        """Which of these nodes stands for a part of the value's events, of a login or since it is contested; ""."""
         node = SEPARATOR.join((self._tenant, identity["kind"], identity["scope"] or "", identity["value"]))
         parts = (contested_of(node), *(visit_of(node, one) for one in ids))
         return next((hashed for part in parts if (hashed := hash_of(part, self._salt)) in ids), "")

@@ -81,6 +81,12 @@ class Person:
     changes: tuple[Change, ...]
     places: Mapping[str, str]
 
+    @property
+    def title(self) -> str:
+        """Who it is, and how much is known of them."""
+        held = f"{counted(len(self.ids), 'id')}, {counted(len(self.links), 'link')}"
+        return f"person {self.one_id} of {self.tenant}: {held}"
+
     def label(self, node: str) -> str:
         """The node as people read it."""
         known = self.ids.get(node) or self.others.get(node)

@@ -55,9 +55,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print(person: Person, records: list[dict[str, Any]]) -> None:
-    print(
-        f"person {person.one_id} of {person.tenant}: {counted(len(person.ids), 'id')}, {counted(len(person.links), 'link')}\n"
-    )
+    print(f"{person.title}\n")
     ids = ({**one, "touchpoints": ", ".join(one["touchpoints"])} for one in records if one["what"] == "id")
     print_records(ids, _IDS, as_json=False)
     links = [one for one in records if one["what"] == "linked"]

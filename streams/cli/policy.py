@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 
 from streams.cli.arguments import add_action, add_json
 from streams.cli.failure import Failure
+from streams.cli.inforce import merge_policy
 from streams.cli.linting import Fault, lint_policy
 from streams.cli.rules import assert_known, print_faults, read_text, user
 from streams.cli.tables import print_json
@@ -76,10 +77,17 @@ def _apply(arguments: argparse.Namespace, settings: Settings, path: Path) -> int
     control_id = publish_control(producer, registry, kind="policy", **said)
     if arguments.wait is not None:
         await_control(settings, control_id, tenant, ends, arguments.wait)
+        assert_in_force(policy, merge_policy(settings, tenant), tenant)
     stands = "stands in the journal" if arguments.wait is not None else "is published"
     sentence = f"policy {policy.name} version {policy.version} for {tenant} {stands} ({control_id})"
     _tell(policy, sentence, arguments, tenant=tenant, control_id=control_id)
     return 0
+
+
+def assert_in_force(policy: MergePolicy, now: MergePolicy, tenant: str) -> None:
+    """Raises Failure where another version stands: of the same name an older one is refused."""
+    if policy.name == now.name and policy.version < now.version:
+        raise Failure(f"policy {now.name} version {now.version} stays in force for {tenant}: {policy.version} is older")
 
 
 def _tell(policy: MergePolicy, sentence: str, arguments: argparse.Namespace, **more: str) -> None:

@@ -85,6 +85,9 @@ def _tell(settings: Settings, running: list[Worker], rules: list[str]) -> None:
         print(f"{worker.role:<14} http://127.0.0.1:{worker.port}/metrics   log {worker.log}")
     print("\nIn another shell, with this setting:")
     print(f"  export SIYU_KAFKA__BOOTSTRAP={settings.kafka.bootstrap} SIYU_TENANTS={','.join(settings.tenants)}")
+    print(f"  export SIYU_DATA={settings.data.resolve()}")
+    if settings.salt.get_secret_value():
+        print("  (and SIYU_SALT as here: `siyu identity` finds ids by it)")
     print("  siyu publish events.jsonl")
     print('  siyu query "SELECT event_type, count() FROM siyu.events GROUP BY event_type"')
     print("Ctrl-C ends it.", flush=True)

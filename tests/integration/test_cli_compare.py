@@ -72,4 +72,18 @@ def test_a_policy_with_a_fault_is_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streams.cli", "backtest", *words, "--tenant", "siyu"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "version" in done.stderr
+    assert "bad.yaml:1: version is missing" in done.stderr
+
+
+def test_a_backtest_that_failed_leaves_a_folder_that_the_next_one_takes(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(lines(("uid:U1",)))
+    words = ["--events", "events.jsonl", "--out", "out", "--tenant", "siyu"]
+    command = [sys.executable, "-m", "streams.cli", "backtest", *words]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "name a folder with --rules" in failed.stderr
+    done = subprocess.run([*command, "--rules", str(RULES)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "out" / "summary.json").unlink()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    done = subprocess.run([*command, "--rules", str(RULES)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "holds something that is not a backtest's" in done.stderr
