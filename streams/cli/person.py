@@ -107,7 +107,8 @@ def read_person(ask: Ask, tenant: str, one_id: str) -> Person:
     others = {node for change in changes for node in (change.a, change.b)} - ids.keys() - {""}
     named = _ids(ask, tenant, f"node IN {literal(tuple(sorted(others)))}") if others else []
     links = tuple(_live(changes, ids))
-    places, seen = _seen(ask, tenant, ids, links)
+    kept_apart = [change for change in changes if change.kind in ("refused", "held") and change.b]
+    places, seen = _seen(ask, tenant, ids, links, kept_apart)
     told = tuple(change for change in changes if change.kind != "linked")
     return Person(tenant, one_id, ids, {one.node: one for one in named}, seen, links, told, places)
 
@@ -148,7 +149,7 @@ def _live(changes: Iterable[Change], ids: Mapping[str, Id]) -> Iterable[Change]:
 
 
 def _seen(
-    ask: Ask, tenant: str, ids: Mapping[str, Id], links: Iterable[Change]
+    ask: Ask, tenant: str, ids: Mapping[str, Id], links: Iterable[Change], kept_apart: Iterable[Change]
 ) -> tuple[dict[str, str], dict[str, Seen]]:
     """The touchpoint of each event that is evidence, and what is known of each id's sightings."""
     chosen = f"FROM siyu.events WHERE tenant = {literal(tenant)} AND node IN {literal(tuple(ids))}"
@@ -158,12 +159,16 @@ def _seen(
     events = tuple(sorted({link.event_id for link in links}))
     shown = ask(f"SELECT event_id, touchpoint {chosen} AND event_id IN {literal(events)}").rows if events else ()
     places = dict(shown)
-    return places, {node: _with_evidence(node, under.get(node), links, places) for node in ids}
+    return places, {node: _with_evidence(node, under.get(node), links, kept_apart, places) for node in ids}
 
 
-def _with_evidence(node: str, under: Seen | None, links: Iterable[Change], places: Mapping[str, str]) -> Seen:
+def _with_evidence(
+    node: str, under: Seen | None, links: Iterable[Change], kept_apart: Iterable[Change], places: Mapping[str, str]
+) -> Seen:
+    """Also by events that showed it with ids of others, from which it was kept apart."""
     evidence = [link for link in links if node in link.pair and link.event_id in places]
-    at = [link.time_ms for link in evidence] + ([under.first_ms, under.last_ms] if under else [])
+    beside = [change.time_ms for change in kept_apart if node in change.pair]
+    at = [link.time_ms for link in evidence] + beside + ([under.first_ms, under.last_ms] if under else [])
     where = {places[link.event_id] for link in evidence} | set(under.touchpoints if under else ())
     return Seen(under.events if under else 0, min(at, default=0), max(at, default=0), tuple(sorted(where)))
 

@@ -116,6 +116,11 @@ def test_held_links_of_a_person_are_shown_and_drawn_until_they_are_released(
     assert "13912340009" not in json.dumps(of_till) + (tmp_path / "till.svg").read_text()
 
 
+def test_an_id_that_only_a_held_link_shows_was_seen_then(played: Callable[[list[Frame]], Siyu]) -> None:
+    (card,) = [one for one in played(till().frames)("show", "member_card:c1") if one["what"] == "id"]
+    assert (card["first_seen"], card["events"]) == ("2024-06-10 06:14:20", 0)
+
+
 def test_what_was_released_is_held_no_more(played: Callable[[list[Frame]], Siyu]) -> None:
     at, journal = BASE + 700_000, till()
     named = {"a": {"kind": TILL[0], "scope": None, "value": TILL[2]}, "b": None}
