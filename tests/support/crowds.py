@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.frames import CONTROL, ORDERS
 from tests.support.journals import SECOND, named, read_by
-from tests.support.lines import Commanded, Event, Id, Item, MergePolicyText, Ruled
-from tests.support.people import KINDS, hashed
+from tests.support.lines import KINDS, Commanded, Event, Id, Item, MergePolicyText, Ruled
+from tests.support.people import hashed
 
 BASE = 1_700_000_000_000
 SHOP = "tmall"
@@ -44,6 +44,8 @@ BLOCKED = st.sampled_from(
     )
 )
 """What a policy may list, also a hash of its own."""
+_STRONG, _WEAK = st.just(KINDS[:8]) | st.permutations(KINDS[:8]), st.sampled_from((KINDS[8:], KINDS[:7:-1]))
+"""How a policy may order the kinds: those that are weak stay behind the others."""
 _LIMITS = ((), ((1, 0),), ((2, 0),), ((1, 2 * SECOND),), ((1, 2 * SECOND), (3, 0)))
 
 
@@ -55,9 +57,8 @@ def policies(draw: st.DrawFn, *, shops: Sequence[str] = (SHOP, "")) -> MergePoli
     hold = [(kind, *limit) for kind in KINDS for limit in draw(st.sampled_from(_LIMITS))]
     shop, blocked = draw(st.sampled_from(shops)), draw(st.sampled_from(((), (), _PHONES[:1])))
     policy = MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
-    return replace(
-        policy, blocked=blocked, large=draw(st.sampled_from((0, 0, 2, 3))), rivals=draw(st.sampled_from((0, 0, 1, 2)))
-    )
+    large, rivals = draw(st.sampled_from((0, 0, 2, 3))), draw(st.sampled_from((0, 0, 1, 2)))
+    return replace(policy, blocked=blocked, large=large, rivals=rivals, priority=(*draw(_STRONG), *draw(_WEAK)))
 
 
 @st.composite

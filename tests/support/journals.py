@@ -18,6 +18,7 @@ import yaml
 from streams.journal.frame import Frame, Partition
 from tests.support.frames import APP, CONTROL, ORDERS, Ev, Journal, Said, sources
 from tests.support.lines import (
+    KINDS,
     Applied,
     CapText,
     ChannelText,
@@ -34,7 +35,6 @@ from tests.support.lines import (
     RuleText,
     Told,
 )
-from tests.support.people import KINDS
 
 SECOND = 1_000
 SHOPS = Partition("events.raw.pos", 0)
@@ -131,6 +131,7 @@ def merge_policy_text(policy: MergePolicyText) -> str:
         for kind in KINDS
     }
     document: dict[str, Any] = {"policy": policy.name, "version": policy.version, "kinds": kinds}
+    document["priority"] = list(policy.priority)
     document["bridge"] = {"large": policy.large, "rivals": policy.rivals}
     for name, limits in (("seen_with", policy.seen_with), ("seen_on", policy.seen_on)):
         document[name] = {kind: [policy.limit(most, ms) for of, most, ms in limits if of == kind] for kind in KINDS}

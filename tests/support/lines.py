@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 Id = tuple[str, str, str]
 """Kind, scope ("" for none), value."""
+KINDS = (
+    *("uid", "unionid", "external_userid", "phone", "email"),
+    *("member_card", "marketplace_id", "openid", "device_id", "cookie"),
+)
+"""The strongest first, where a policy does not order them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,11 @@ class MergePolicyText:
     seen_on: tuple[tuple[str, int, int], ...] = ()
     large: int = 0
     rivals: int = 0
+    priority: tuple[str, ...] = KINDS
+
+    def rank(self, node: tuple[str, ...]) -> tuple[int, str]:
+        """What orders ids, the strongest first."""
+        return self.priority.index(node[1]), "\x1f".join(node)
 
     def of(self, kind: str) -> str:
         """exclusive, shareable or weak."""

@@ -16,10 +16,6 @@ import networkx as nx
 
 from tests.support.lines import Id, MergePolicyText
 
-KINDS = (
-    *("uid", "unionid", "external_userid", "phone", "email"),
-    *("member_card", "marketplace_id", "openid", "device_id", "cookie"),
-)
 BLOCKED = {"", "0", "00000000", "000-000", "-1", "1", "null", "None", "'anonymous'", '"test"', "undefined"}
 USUAL = MergePolicyText(
     name="default",
@@ -98,7 +94,7 @@ class People:
         phones = [node for node in (*self.seen, *nodes) if node[:3] == (tenant, "phone", "") and len(node) == 4]
         plain = {hashed(node[3], policy): node for node in phones}
         known = {plain.get(n[3], n) if n[1:3] == ("phone", policy.shop) and policy.shop else n for n in nodes}
-        return sorted(known, key=lambda node: (KINDS.index(node[1]), "\x1f".join(node)))
+        return sorted(known, key=policy.rank)
 
     def goes_to(self, nodes: Sequence[Node], policy: MergePolicyText) -> Node | None:
         """The node that an event with these ids belongs to."""
