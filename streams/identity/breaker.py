@@ -19,7 +19,7 @@ from streams.identity.degrees import Degrees
 from streams.identity.nodes import Evidence, base_of, kind_of, pair_of, prefix_of
 from streams.identity.people import People
 from streams.identity.phones import Phones
-from streams.identity.policy import MergePolicy
+from streams.identity.policy import NEVER, MergePolicy
 from streams.journal.tables import Tables
 
 REJECTED = "rejected"
@@ -137,9 +137,12 @@ class Breaker:
             yield from self._told(others, evidence, seq + len(others), without)
 
     def notice(self, a: str, b: str, policy: MergePolicy) -> None:
-        """A pair is about to be noted: if it is new, its values are to be looked at (`fresh`), the weaker first."""
-        a, b, kinds, may_exceed = base_of(a), base_of(b), policy.kinds, self.degrees.may_exceed
-        news = [node for node in (b, a) if may_exceed(node, kinds[kind_of(node)].suspicious_from - 1, policy)]
+        """A pair is about to be noted: if it is new, its values are to be looked at (`fresh`), the weaker first.
+
+        Whichever of them may exceed a limit already: what else is on the event may not change who is looked at first.
+        """
+        a, b, kinds = base_of(a), base_of(b), policy.kinds
+        news = [node for node in (b, a) if kinds[kind_of(node)].suspicious_from <= NEVER]
         if news and not self._people.met(a, b):
             self.fresh += news
 

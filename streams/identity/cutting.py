@@ -19,7 +19,7 @@ from streams.identity.cuts import Cuts
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
 from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People
-from streams.identity.phones import Phones, is_blocked
+from streams.identity.phones import Phones, by_strength, is_blocked
 from streams.identity.policy import MergePolicy
 
 
@@ -128,7 +128,7 @@ class Cutting:
             people.erase(node, evidence.event_time_ms)
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
-            self._meetings.meet(base_of(pair.a), base_of(pair.b), seen)
+            self._meetings.meet(*by_strength((base_of(pair.a), base_of(pair.b)), policy), seen)
         self._go_on(before, policy)
         self._bring_home((node for node in group if node not in without), pairs)
         replayed = people.facts[told:]
@@ -177,7 +177,7 @@ class Cutting:
     def refused(self, pair: str, policy: MergePolicy) -> Pair:
         """A refused pair as it was seen first."""
         event_id, at, seq, *_ = self._people.refused[pair]
-        a, b = sorted(pair.split("\x1e"), key=lambda one: (policy.ranks[kind_of(one)], one))
+        a, b = by_strength(pair.split("\x1e"), policy)
         return Pair(seq, a, b, Evidence(event_id, at), False)
 
     def _void(self, pair: Pair) -> bool:

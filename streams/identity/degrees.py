@@ -31,7 +31,7 @@ class Degrees:
     def exceeded(self, node: str, policy: MergePolicy) -> str:
         """The line of the limit that those with whom this value was seen exceed; "" if none."""
         kind, forms = policy.kinds[kind_of(node)], self._phones.forms(node, policy)
-        if not self.may_exceed(node, kind.suspicious_from, policy):
+        if not self._may_exceed(node, kind.suspicious_from, policy):
             return ""
         if any(form in self._suspects or form in self._released for form in (node, *forms)):
             return ""
@@ -43,7 +43,7 @@ class Degrees:
                     return line
         return ""
 
-    def may_exceed(self, node: str, at_least: int, policy: MergePolicy) -> bool:
+    def _may_exceed(self, node: str, at_least: int, policy: MergePolicy) -> bool:
         """Whether there may be so many with whom it was seen: a cheap bound, so that few are counted."""
         people, most = self._people, 0
         for form in self._phones.forms(node, policy):

@@ -150,6 +150,8 @@ class Meetings:
         people, apart = self._people, contested_of(node)
         if apart not in people.nodes:
             people.found(apart, seen.evidence.event_time_ms)
+        elif people.together(node, apart) and not people.tied(apart):
+            people.part(apart, seen.evidence)
         for one in (node, *(one for one in self._phones.hashes(node, seen.policy) if one in people.nodes)):
             people.goes_to(one, apart)
 
@@ -197,6 +199,6 @@ class Meetings:
     def meet_hashes(self, node: str, seen: Sighting) -> None:
         """A plain phone meets what was known by its hash."""
         for hashed in self._phones.hashes(node, seen.policy):
-            if hashed in self._people.nodes:
+            if hashed in self._people.nodes and not self._people.met(node, hashed):
                 self._breaker.inherit(hashed, node)
                 self.meet(node, hashed, seen._replace(by_command=False))

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from streams.compact.cold import OnDemand
 from streams.compact.rows import Link, Node
 from streams.compact.tiered import Tiered
-from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused
+from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.erased import Ledger
 from streams.identity.nodes import NOBODY, Evidence, base_of, hash_of, is_contested, pair_of
 from streams.identity.refusals import Refusal, Refusals
@@ -87,6 +87,11 @@ class People:
         if pair_of(a, b) in self.refused or self.linked(a, b):
             return True
         return any(row[0] == a for visit in self.visits(b) for row in self.links.get(visit, ()))
+
+    def tied(self, node: str) -> bool:
+        """Whether any link of its person holds this node."""
+        rows = (row for one in self.side(node) for row in self.links.get(one, ()))
+        return bool(self.links.get(node)) or any(row[0] == node for row in rows)
 
     def linked(self, a: str, b: str) -> bool:
         """Whether there is a link between the two."""
@@ -198,6 +203,16 @@ class People:
         if self.current.get(node) != current:
             self.settled.forget(node)
             self.current.put(node, current)
+
+    def part(self, node: str, evidence: Evidence) -> None:
+        """A node that no link holds leaves its person, and is one of its own."""
+        was, node_id, seq, seen_ms = self.nodes[node]
+        self._members[was] = tuple(one for one in self._members[was] if one != node)
+        self._members[node_id] = (node,)
+        self._persons.put(node_id, seq)
+        self.nodes.put(node, Node(node_id, node_id, seq, seen_ms))
+        self.facts.append(Moved(node, node_id, node_id, self.next_seq(), was))
+        self.facts.append(Unlinked(node, None, was, node_id, evidence, self.next_seq()))
 
     def scatter(self, nodes: Iterable[str]) -> None:
         """Takes whole persons apart: each node is alone again, as when it was first seen, with no link or refusal."""

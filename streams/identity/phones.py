@@ -27,10 +27,10 @@ class Phones:
 
     def usable(self, nodes: Sequence[str], policy: MergePolicy) -> list[str]:
         """The ids that name somebody, the strongest first, phones in plain where they are known so."""
-        aliases, known, ranks = self.aliases, self._people.nodes, policy.ranks
+        aliases, known = self.aliases, self._people.nodes
         plain = {aliases.get(node, node) for node in nodes}
         good = [node for node in plain if node in known or not is_blocked(node, policy)]
-        return sorted(good, key=lambda node: (ranks[kind_of(node)], node))
+        return by_strength(good, policy)
 
     def hashes(self, node: str, policy: MergePolicy) -> list[str]:
         """The nodes of a plain phone's hashes, by the schemes of the policy; none for other ids."""
@@ -98,6 +98,12 @@ class Phones:
         struck = [hashed for hashed, phone in self.aliases.items() if not nodes.isdisjoint((hashed, phone))]
         for hashed in struck:
             self.aliases.drop(hashed)
+
+
+def by_strength(nodes: Iterable[str], policy: MergePolicy) -> list[str]:
+    """These ids, the strongest first."""
+    ranks = policy.ranks
+    return sorted(nodes, key=lambda node: (ranks[kind_of(node)], node))
 
 
 def is_blocked(node: str, policy: MergePolicy) -> bool:

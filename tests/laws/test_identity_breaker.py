@@ -13,7 +13,7 @@ from streams.engine import Engine, Outputs, person_sets
 from streams.identity.breaker import REJECTED
 from streams.identity.refusals import Refusal
 from streams.journal.tables import Change, Tables
-from tests.support.crowds import BASE, IDS, SHOP, breakers, crowds, pairs_only, ruled, seen, tills
+from tests.support.crowds import BASE, HASHING, IDS, breakers, crowds, pairs_only, ruled, seen, tills
 from tests.support.frames import SALT, fold, public, tables
 from tests.support.journals import SECOND, frames_of
 from tests.support.lines import Commanded, Id, Item, MergePolicyText
@@ -62,7 +62,7 @@ def test_persons_and_suspects_are_those_of_the_oracle(policy: MergePolicyText, l
 
 
 @law
-@given(breakers(shops=(SHOP,)), tills())
+@given(breakers(shops=HASHING), tills())
 def test_a_phone_that_is_found_out_by_its_hash_is_so_for_the_oracle(policy: MergePolicyText, log: Log) -> None:
     _assert_as_the_oracle((ruled(policy), *log))
 
@@ -83,7 +83,7 @@ def _pair(key: str) -> frozenset[tuple[str, ...]]:
 
 
 @law
-@given(breakers(shops=(SHOP,)), tills(commands=("link", "unlink", "reject")))
+@given(breakers(shops=HASHING), tills(commands=("link", "unlink", "reject")))
 def test_a_phone_and_its_hash_are_suspected_together(policy: MergePolicyText, log: Log) -> None:
     engine, _ = _run((ruled(policy), *log))
     nodes, aliases = engine.tables.table("nodes"), engine.tables.table("aliases")
@@ -96,7 +96,7 @@ def test_a_phone_and_its_hash_are_suspected_together(policy: MergePolicyText, lo
 @given(breakers(), crowds(commands=()))
 def test_found_out_is_as_if_blocked_from_the_start(policy: MergePolicyText, log: Log) -> None:
     """Two openids have one value in two appids, and a policy blocks values: such logs tell nothing here."""
-    policy = replace(policy, shop="", salt="")
+    policy = replace(policy, shops=())
     engine, _ = _run((ruled(policy), *log))
     suspects = _suspects(engine)
     assume(not any(node.endswith("\x1fo1") for node in suspects))
@@ -111,7 +111,7 @@ def test_found_out_is_as_if_blocked_from_the_start(policy: MergePolicyText, log:
 def test_a_value_that_an_operator_rejects_is_as_if_blocked_from_the_start(
     policy: MergePolicyText, log: Log, value: Id, data: st.DataObject
 ) -> None:
-    policy = replace(policy, seen_with=(), seen_on=(), shop="", salt="")
+    policy = replace(policy, seen_with=(), seen_on=(), shops=())
     assume(value[2] != "o1")
     at = data.draw(st.integers(0, len(log)))
     said = [*log[:at], *([_said(log, at, "reject", value)]), *log[at:]]
@@ -129,7 +129,7 @@ def _said(log: Log, at: int, kind: str, *ids: Id) -> Commanded:
 @given(breakers(), pairs_only())
 def test_released_is_as_if_never_held(policy: MergePolicyText, log: Log) -> None:
     """Events of two ids: of more, what the others say of each other stays known."""
-    policy = replace(policy, shop="", salt="")
+    policy = replace(policy, shops=())
     engine, _ = _run((ruled(policy), *log))
     held = [tuple(node.split("\x1f")[1:]) for node in sorted(_suspects(engine))]
     more = [_said(log, len(log), "release", (kind, scope, value)) for kind, scope, value in held]
@@ -142,7 +142,7 @@ def test_released_is_as_if_never_held(policy: MergePolicyText, log: Log) -> None
 @law
 @given(breakers(), pairs_only(), st.data())
 def test_a_released_bridge_is_as_if_it_had_been_linked(policy: MergePolicyText, log: Log, data: st.DataObject) -> None:
-    policy = replace(policy, seen_with=(), seen_on=(), shop="", salt="")
+    policy = replace(policy, seen_with=(), seen_on=(), shops=())
     engine, _ = _run((ruled(policy), *log))
     released: list[Commanded] = []
     while held := sorted(key for key, row in engine.tables.table("refused").items() if Refusal(*row).held):

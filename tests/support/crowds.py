@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 
 from tests.support.frames import CONTROL, ORDERS
 from tests.support.journals import SECOND, named, read_by
-from tests.support.lines import KINDS, Commanded, Event, Id, Item, MergePolicyText, Ruled
+from tests.support.lines import KINDS, Commanded, Event, Id, Item, MergePolicyText, Ruled, Scheme
 from tests.support.people import hashed
 
 BASE = 1_700_000_000_000
-SHOP = "tmall"
-SALT = "s"
-_HASHING = MergePolicyText("any", shop=SHOP, salt=SALT)
+TMALL, JD = Scheme("tmall", "s"), Scheme("jd", "t", "md5", "end", "national")
+HASHING: tuple[tuple[Scheme, ...], ...] = ((TMALL,), (TMALL, JD))
+"""The shops of a policy that has some."""
 _PHONES = ("+8613900000001", "+8613900000002", "+8613900000003")
 STRONG: tuple[Id, ...] = (
     *(("uid", "", value) for value in ("u1", "u2", "u3")),
     *(("unionid", "", value) for value in ("n1", "n2")),
     *(("phone", "", value) for value in _PHONES),
-    *(("phone", SHOP, hashed(value, _HASHING)) for value in _PHONES[:2]),
+    *(("phone", TMALL.scope, hashed(value, TMALL)) for value in _PHONES[:2]),
+    ("phone", JD.scope, hashed(_PHONES[0], JD)),
     *(("openid", scope, value) for scope, value in (("wx", "o1"), ("wx", "o2"), ("wy", "o1"))),
 )
 SHARED: tuple[Id, ...] = (
@@ -39,30 +40,37 @@ IDS = (*STRONG, *SHARED, NOBODY)
 FREE = MergePolicyText("free", values=(("device_id", "weak"), ("cookie", "weak")))
 BLOCKED = st.sampled_from(
     (
-        *((), (), (), _PHONES[:1], (hashed(_PHONES[0], _HASHING),)),
+        *((), (), (), _PHONES[:1], (hashed(_PHONES[0], TMALL),)),
         *(("u2",), ("n1", "d1"), ("c1", _PHONES[1]), ("o1", "k1")),
     )
 )
 """What a policy may list, also a hash of its own."""
+PATTERNS = st.sampled_from(
+    (
+        *((), (), (), (), (("phone", r"\+861.*1"),), (("", r"\+861.*[12]"),), (("phone", "[0-9a-f]{64}"),)),
+        *((("uid", ".2"),), (("", "[nd]1"), ("phone", "139|u1")), (("device_id", "[a-c]1"), ("", "U1|O"))),
+    )
+)
+"""Which values a policy may block by what they look like; some fit a part of a value only, or in another case."""
 _STRONG, _WEAK = st.just(KINDS[:8]) | st.permutations(KINDS[:8]), st.sampled_from((KINDS[8:], KINDS[:7:-1]))
 """How a policy may order the kinds: those that are weak stay behind the others."""
 _LIMITS = ((), ((1, 0),), ((2, 0),), ((1, 2 * SECOND),), ((1, 2 * SECOND), (3, 0)))
 
 
 @st.composite
-def policies(draw: st.DrawFn, *, shops: Sequence[str] = (SHOP, "")) -> MergePolicyText:
+def policies(draw: st.DrawFn, *, shops: Sequence[tuple[Scheme, ...]] = (*HASHING, (), ())) -> MergePolicyText:
     """A policy; weak kinds are the last, as they must be."""
     sharing = st.sampled_from(("exclusive", "shareable"))
     values = [("device_id", "weak"), ("cookie", "weak"), ("member_card", draw(sharing)), ("email", draw(sharing))]
     hold = [(kind, *limit) for kind in KINDS for limit in draw(st.sampled_from(_LIMITS))]
-    shop, blocked = draw(st.sampled_from(shops)), draw(st.sampled_from(((), (), _PHONES[:1])))
-    policy = MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shop=shop, salt=SALT if shop else "")
+    policy = MergePolicyText("crowd", values=tuple(values), hold=tuple(hold), shops=draw(st.sampled_from(shops)))
     large, rivals = draw(st.sampled_from((0, 0, 2, 3))), draw(st.sampled_from((0, 0, 1, 2)))
-    return replace(policy, blocked=blocked, large=large, rivals=rivals, priority=(*draw(_STRONG), *draw(_WEAK)))
+    policy = replace(policy, large=large, rivals=rivals, priority=(*draw(_STRONG), *draw(_WEAK)))
+    return replace(policy, blocked=draw(st.sampled_from(((), (), (), _PHONES[:1]))), patterns=draw(PATTERNS))
 
 
 @st.composite
-def breakers(draw: st.DrawFn, *, shops: Sequence[str] = (SHOP, "")) -> MergePolicyText:
+def breakers(draw: st.DrawFn, *, shops: Sequence[tuple[Scheme, ...]] = (*HASHING, (), ())) -> MergePolicyText:
     """A policy that suspects values which are seen with a second or third other."""
     limits = {name: draw(st.sampled_from((1, 1, 2, 9))) for name in ("seen_with", "seen_on")}
     within = draw(st.sampled_from((0, 0, 3 * SECOND)))
@@ -91,7 +99,8 @@ def pairs_only(draw: st.DrawFn) -> tuple[Item, ...]:
 
 TILL: tuple[Id, ...] = (
     *(("phone", "", value) for value in _PHONES[:2]),
-    *(("phone", SHOP, hashed(value, _HASHING)) for value in _PHONES[:2]),
+    *(("phone", TMALL.scope, hashed(value, TMALL)) for value in _PHONES[:2]),
+    ("phone", JD.scope, hashed(_PHONES[0], JD)),
     *(("uid", "", "u1"), ("uid", "", "u2"), ("member_card", "", "c1"), ("device_id", "", "d1")),
 )
 
@@ -116,14 +125,21 @@ def regulars(draw: st.DrawFn, *, most: int = 24) -> tuple[Item, ...]:
 
 
 @st.composite
-def crowds(draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 14) -> tuple[Item, ...]:
-    """Events, and among them commands of these kinds."""
-    return draw(_logs(IDS, commands, most))
+def crowds(
+    draw: st.DrawFn, *, commands: Sequence[str] = ("link",), most: int = 14, together: int = 3
+) -> tuple[Item, ...]:
+    """Events of so many ids at most, and among them commands of these kinds."""
+    return draw(_logs(IDS, commands, most, together))
 
 
 @st.composite
-def _logs(draw: st.DrawFn, of: tuple[Id, ...], commands: Sequence[str], most: int) -> tuple[Item, ...]:
-    seen_ids, named_ids = st.sampled_from(_together(of)), st.sampled_from([one for one in of if one != NOBODY])
+def _logs(
+    draw: st.DrawFn, of: tuple[Id, ...], commands: Sequence[str], most: int, together: int = 3
+) -> tuple[Item, ...]:
+    seen_ids, named_ids = (
+        st.sampled_from(_together(of, together)),
+        st.sampled_from([one for one in of if one != NOBODY]),
+    )
     lines: list[Item] = []
     for number in range(draw(st.integers(0, most))):
         if commands and draw(st.sampled_from((False, False, False, True))):
@@ -137,6 +153,6 @@ def _logs(draw: st.DrawFn, of: tuple[Id, ...], commands: Sequence[str], most: in
 
 
 @cache
-def _together(of: tuple[Id, ...]) -> list[tuple[Id, ...]]:
-    """What may stand on one event: mostly two of these ids."""
-    return [ids for most in (1, 2, 2, 2, 3) for ids in combinations(of, most)]
+def _together(of: tuple[Id, ...], most: int) -> list[tuple[Id, ...]]:
+    """What may stand on one event: mostly two of these ids, and so many at most."""
+    return [ids for size in (1, 2, 2, 2, 3) if size <= most for ids in combinations(of, size)]

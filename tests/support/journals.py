@@ -9,7 +9,7 @@ has its own idea of how late it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -135,10 +135,10 @@ def merge_policy_text(policy: MergePolicyText) -> str:
     document["bridge"] = {"large": policy.large, "rivals": policy.rivals}
     for name, limits in (("seen_with", policy.seen_with), ("seen_on", policy.seen_on)):
         document[name] = {kind: [policy.limit(most, ms) for of, most, ms in limits if of == kind] for kind in KINDS}
-    if policy.blocked:
-        document["blocked"] = [{"values": list(policy.blocked)}]
-    if policy.shop:
-        document["hashed_phones"] = [{"scope": policy.shop, "algorithm": "sha256", "salt": policy.salt}]
+    listed = [{"values": list(policy.blocked)}] if policy.blocked else []
+    fitting = [{"pattern": pattern} | ({"kind": kind} if kind else {}) for kind, pattern in policy.patterns]
+    document["blocked"] = [*listed, *fitting]
+    document["hashed_phones"] = [asdict(shop) for shop in policy.shops]
     return str(yaml.dump(document, Dumper=yaml.CSafeDumper))
 
 

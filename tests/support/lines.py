@@ -77,16 +77,30 @@ class PolicyText:
 
 
 @dataclass(frozen=True)
+class Scheme:
+    """How a shop hashes phones, which have its scope then."""
+
+    scope: str
+    salt: str
+    algorithm: str = "sha256"
+    salt_at: str = "start"
+    form: str = "e164"
+
+
+@dataclass(frozen=True)
 class MergePolicyText:
-    """A merge policy as far as the oracle needs it: limits are (kind, values, within ms; 0: ever)."""
+    """A merge policy as far as the oracle needs it: limits are (kind, values, within ms; 0: ever).
+
+    `patterns` are (kind, or "" for all; a regular expression that blocks the values which it fits whole).
+    """
 
     name: str
     version: int = 1
     values: tuple[tuple[str, str], ...] = ()
     hold: tuple[tuple[str, int, int], ...] = ()
     blocked: tuple[str, ...] = ()
-    shop: str = ""
-    salt: str = ""
+    patterns: tuple[tuple[str, str], ...] = ()
+    shops: tuple[Scheme, ...] = ()
     seen_with: tuple[tuple[str, int, int], ...] = ()
     seen_on: tuple[tuple[str, int, int], ...] = ()
     large: int = 0

@@ -6,7 +6,7 @@ Never: code of `streams`; state; a short cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, product
@@ -14,7 +14,7 @@ from itertools import accumulate, product
 import networkx as nx
 
 from tests.support.lines import Applied, Commanded, Declared, Event, Id, Line, MergePolicyText, Ruled, RuleText, Told
-from tests.support.people import USUAL, Node, People, hashed
+from tests.support.people import USUAL, Node, People, hashes, is_blocked
 from tests.support.rulings import Rulings
 
 Seen = tuple[int, int]  # event time, position in the journal
@@ -34,6 +34,7 @@ class Oracle:
         self._salt = salt
         self._people: dict[int, People] = {}
         self._rulings = Rulings(self)
+        self._told: dict[tuple[int, str], dict[Node, Node]] = {}
         self._clocks: dict[tuple[str, ...], list[int]] = {}
 
     def after(self, line: int) -> int:
@@ -126,16 +127,43 @@ class Oracle:
 
     def pair(self, at: int, line: Commanded) -> frozenset[Node]:
         """The two ids of a command; a hash is the phone, whenever that is told of."""
-        nobody, policy = People(self._salt), self.policy(at, line.tenant)
-        given = [node for one in line.ids for node in nobody.usable(line.tenant, [one], policy)]
+        nobody, policy, told = People(self._salt), self.policy(at, line.tenant), self.told(at, line.tenant)
+        given = [node for one in line.ids for node in nobody.usable(line.tenant, [one], policy, told)]
         return frozenset(self.names(at, node)[0] for node in given)
 
     def names(self, at: int, node: Node) -> list[Node]:
         """Every node that stands for this value, a plain phone before its hash."""
         policy = self.policy(at, node[0])
-        phones: list[Node] = [(node[0], *one) for one in self._phones] if policy.shop else []
-        pairs = [[phone, (node[0], "phone", policy.shop, hashed(phone[3], policy))] for phone in phones]
-        return next((pair for pair in pairs if node in pair), [node])
+        phones: list[Node] = [(node[0], *one) for one in self._phones] if policy.shops else []
+        names = ([phone, *hashes(phone, policy)] for phone in phones)
+        return next((each for each in names if node in each), [node])
+
+    def told(self, at: int, tenant: str) -> dict[Node, Node]:
+        """The phones that hashes are of, as far as phones were shown: also such as are nobody for a pattern only.
+
+        Of a phone that is blocked by name its hashes are too, and nothing is known of either.
+        """
+        if at < 0 or not self._has_patterns:
+            return {}
+        if (at, tenant) not in self._told:
+            line, policy, found = self.lines[at], self.policy(at, tenant), self.told(at - 1, tenant)
+            if isinstance(line, (Event, Commanded)) and line.tenant == tenant and self._shows(line, policy, found):
+                phones = [(tenant, *one) for one in line.ids]
+                found = found | {name: phone for phone in phones for name in hashes(phone, policy)}
+            names = () if isinstance(line, Told) else found
+            lost = {name for name in names if is_blocked(name, policy) and is_blocked(found[name], policy)}
+            self._told[at, tenant] = {name: phone for name, phone in found.items() if name not in lost}
+        return self._told[at, tenant]
+
+    def _shows(self, line: Event | Commanded, policy: MergePolicyText, told: Mapping[Node, Node]) -> bool:
+        """Whether the ids of this line are known from then on: of a link, if it is not refused."""
+        if isinstance(line, Event):
+            return True
+        return line.kind == "link" and len(People(self._salt).usable(line.tenant, line.ids, policy, told)) > 1
+
+    @cached_property
+    def _has_patterns(self) -> bool:
+        return any(line.policy.patterns for line in self.lines if isinstance(line, Ruled))
 
     @cached_property
     def _phones(self) -> list[Id]:
@@ -161,21 +189,25 @@ class Oracle:
         for position, line in enumerate(self.lines[: at + 1]):
             if isinstance(line, Event) and position in self._accepted_at:
                 policy = self.policy(position, line.tenant)
-                nodes = self._rulings.unblocked(people.usable(line.tenant, line.ids, policy), position, at)
+                usable = people.usable(line.tenant, line.ids, policy, self.told(position, line.tenant))
+                nodes = self._rulings.unblocked(usable, position, at)
                 people.sight(nodes, line.time, rulings.get(position, policy))
             if isinstance(line, Commanded) and line.kind == "link":
                 self._link(people, position, at, line, rulings.get(position))
         return people
 
     def suspects(self, at: int) -> list[Node]:
-        """The values that were found out up to this position, in that order: once found, found for good.
+        """The values that were found out up to this position, in that order: once found, until they are blocked.
 
         A phone that was found out by its hash is found out by itself as soon as it is seen.
         """
         found: list[Node] = []
         before = People(self._salt)
-        for position, line in enumerate(self.lines[: at + 1]):
-            if isinstance(line, (Event, Commanded)) and self._has_limits(position, line.tenant):
+        for position, line in enumerate(self.lines[: at + 1] if self._is_limited else ()):
+            found = self._rulings.unblocked(found, position, position)
+            if not isinstance(line, (Event, Commanded)) or not self._has_limits(position, line.tenant):
+                before = self._with(position, found) if not isinstance(line, Told) else before
+            else:
                 after = self._with(position, found)
                 policy, todo = self.policy(position, line.tenant), [*found, *_news(before, after)]
                 while todo:
@@ -189,13 +221,17 @@ class Oracle:
                 before = after
         return found
 
+    @cached_property
+    def _is_limited(self) -> bool:
+        return any(line.policy.seen_with or line.policy.seen_on for line in self.lines if isinstance(line, Ruled))
+
     def _has_limits(self, at: int, tenant: str) -> bool:
         policy = self.policy(at, tenant)
         return bool(policy.seen_with or policy.seen_on)
 
     def _link(self, people: People, at: int, upto: int, line: Commanded, ruling: MergePolicyText | None = None) -> None:
         policy = self.policy(at, line.tenant)
-        nodes = people.usable(line.tenant, line.ids, policy)
+        nodes = people.usable(line.tenant, line.ids, policy, self.told(at, line.tenant))
         if len(nodes) < 2:
             return  # it is refused: it would link nobody
         nodes = self._rulings.unblocked(nodes, at, upto)
@@ -225,7 +261,7 @@ class Oracle:
     def nodes(self, at: int, event: Event) -> list[Node]:
         """The ids of an event at this position that name somebody: the one it belongs to, then the others."""
         people, policy = self.people(at), self.policy(at, event.tenant)
-        given = people.usable(event.tenant, event.ids, policy)
+        given = people.usable(event.tenant, event.ids, policy, self.told(at, event.tenant))
         first = people.goes_to(given, policy)
         return [first, *(node for node in given if node != first[:4])] if first is not None else []
 

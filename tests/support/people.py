@@ -7,14 +7,17 @@ asked of the first one, under each policy).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import blake2b, sha256
+from functools import cache
+from hashlib import blake2b
 
 import networkx as nx
 
-from tests.support.lines import Id, MergePolicyText
+from tests.support.lines import Id, MergePolicyText, Scheme
 
 BLOCKED = {"", "0", "00000000", "000-000", "-1", "1", "null", "None", "'anonymous'", '"test"', "undefined"}
 USUAL = MergePolicyText(
@@ -35,14 +38,29 @@ Node = tuple[str, ...]
 """Tenant, kind, scope, value; a fifth part tells a visit or a contested value's own events apart."""
 
 
-def hashed(phone: str, policy: MergePolicyText) -> str:
-    """A phone as the shop of this policy hashes it."""
-    return sha256((policy.salt + phone).encode()).hexdigest()
+@cache
+def hashed(phone: str, shop: Scheme) -> str:
+    """A phone as this shop hashes it."""
+    number = phone.removeprefix("+86") if shop.form == "national" else phone
+    text = number + shop.salt if shop.salt_at == "end" else shop.salt + number
+    return hashlib.new(shop.algorithm, text.encode()).hexdigest()
 
 
-def blocked_by(policy: MergePolicyText) -> set[str]:
-    """The values that name nobody: placeholders, what the policy lists, and its shop's hashes of that."""
-    return BLOCKED.union(policy.blocked, (hashed(value, policy) for value in policy.blocked))
+def hashes(node: Node, policy: MergePolicyText) -> list[Node]:
+    """A plain phone as each shop of this policy hashes it; of another id none."""
+    if len(node) != 4 or node[1:3] != ("phone", ""):
+        return []
+    return [(node[0], "phone", shop.scope, hashed(node[3], shop)) for shop in policy.shops]
+
+
+def is_blocked(node: Node, policy: MergePolicyText) -> bool:
+    """Whether it names nobody: a placeholder, what the policy lists, its shops' hashes of that, what a pattern fits."""
+    value = node[3].strip("'\"")
+    if node[3] in BLOCKED or value.casefold() in {one.strip("'\"").casefold() for one in policy.blocked}:
+        return True
+    if any(node[:4] in hashes((node[0], "phone", "", one), policy) for one in policy.blocked):
+        return True
+    return any(kind in ("", node[1]) and re.fullmatch(pattern, value) for kind, pattern in policy.patterns)
 
 
 @dataclass
@@ -87,14 +105,19 @@ class People:
         found = [nx.node_connected_component(ties, node) for node in about if node in ties]
         return set[Node]().union(*found)
 
-    def usable(self, tenant: str, ids: Iterable[Id], policy: MergePolicyText) -> list[Node]:
-        """The ids that may name somebody, the strongest first, hashes as the phones that they are known to be of."""
-        blocked = blocked_by(policy)
-        nodes = {(tenant, *given) for given in ids if given[2] not in blocked}
-        phones = [node for node in (*self.seen, *nodes) if node[:3] == (tenant, "phone", "") and len(node) == 4]
-        plain = {hashed(node[3], policy): node for node in phones}
-        known = {plain.get(n[3], n) if n[1:3] == ("phone", policy.shop) and policy.shop else n for n in nodes}
-        return sorted(known, key=policy.rank)
+    def usable(
+        self, tenant: str, ids: Iterable[Id], policy: MergePolicyText, told: Mapping[Node, Node] | None = None
+    ) -> list[Node]:
+        """The ids that may name somebody, the strongest first, hashes as the phones that they are known to be of.
+
+        `told`: hashes of which the phone was shown, though it may be nobody.
+        """
+        nodes = [node for node in ((tenant, *given) for given in ids) if not is_blocked(node, policy)]
+        plain = dict(told or {})
+        for phone in (*self.seen, *nodes) if policy.shops else ():
+            plain |= dict.fromkeys(hashes(phone, policy), phone)
+        known = {plain.get(node, node) for node in nodes}
+        return sorted((node for node in known if not is_blocked(node, policy)), key=policy.rank)
 
     def goes_to(self, nodes: Sequence[Node], policy: MergePolicyText) -> Node | None:
         """The node that an event with these ids belongs to."""
@@ -124,23 +147,24 @@ class People:
 
     def _meet_hash(self, fresh: Iterable[Node], time: int, policy: MergePolicyText) -> None:
         for node in fresh:
-            other = (node[0], "phone", policy.shop, hashed(node[3], policy))
-            if policy.shop and node[1:3] == ("phone", "") and other in self.graph:
-                self._meet(node, other, time, policy, False)
+            for other in hashes(node, policy):
+                if other in self.graph:
+                    self._meet(node, other, time, policy, False)
 
     def forms_of(self, node: Node, policy: MergePolicyText) -> list[Node]:
-        """All nodes that stand for this value: a phone's hash is the phone, once both were seen."""
-        phones = [one for one in self.graph if one[0] == node[0] and one[1:3] == ("phone", "") and len(one) == 4]
-        pairs = [(one, (one[0], "phone", policy.shop, hashed(one[3], policy))) for one in phones if policy.shop]
-        return next(([*pair] for pair in pairs if node in pair and pair[1] in self.graph), [node])
+        """All nodes that stand for this value: a phone's hashes are the phone, once it was seen."""
+        names = ([phone, *hashes(phone, policy)] for phone in self.graph if policy.shops)
+        return next(([one for one in each if one in self.graph] for each in names if node in each), [node])
 
     def _add(self, node: Node, time: int) -> None:
         self.graph.add_node(node)
         self.seen[node] = time
 
     def _meet(self, a: Node, b: Node, time: int, policy: MergePolicyText, by_command: bool) -> None:
-        weak, pair = [policy.of(node[1]) == "weak" for node in (a, b)], frozenset((a, b))
+        pair = frozenset((a, b))
         self.met.setdefault(pair, (a, b, time))
+        a, b = sorted(pair, key=policy.rank)
+        weak = [policy.of(node[1]) == "weak" for node in (a, b)]
         if by_command:
             self.held.discard(pair)
         elif {a, b} & self.suspects:
@@ -232,10 +256,9 @@ class People:
             if own not in self.graph:
                 self._add(own, time)
             self.current[b] = own
-            other = (b[0], "phone", policy.shop, hashed(b[3], policy))
-            if policy.shop and b[1:3] == ("phone", "") and other in self.graph:
-                self.contested.add(other)
-                self.current[other] = own
+            others = {other for other in hashes(b, policy) if other in self.graph}
+            self.contested |= others
+            self.current |= dict.fromkeys(others, own)
 
     def _login(self, a: Node, device: Node, time: int, policy: MergePolicyText, by_command: bool) -> None:
         ours, theirs = self.person(a), self.person(device)

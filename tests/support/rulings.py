@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.support.lines import Commanded, Event, Line, MergePolicyText, Ruled
-from tests.support.people import Node, blocked_by
+from tests.support.people import Node, is_blocked
 
 if TYPE_CHECKING:
     from tests.support.oracle import Oracle
@@ -46,8 +46,11 @@ class Rulings:
     def _undone(self, at: int, line: Line) -> list[Node]:
         """What this line takes out, or ties anew."""
         oracle = self._oracle
-        if isinstance(line, Ruled):
-            return [node for node in oracle.people(at - 1).graph if _blocks(line, node)]
+        gone = oracle.people(at - 1).graph if at in self._turns else ()
+        return [node for node in gone if self._blocks(at, node)] + self._tied_anew(at, line)
+
+    def _tied_anew(self, at: int, line: Line) -> list[Node]:
+        oracle = self._oracle
         if isinstance(line, Commanded) and line.kind in ("link", "unlink") and oracle.is_taken(at, line):
             pair = oracle.pair(at, line)
             if line.kind == "unlink" or pair in oracle.cut(at - 1):
@@ -59,13 +62,24 @@ class Rulings:
         line, oracle = self._oracle.lines[before], self._oracle
         if not isinstance(line, (Event, Commanded)):
             return []
-        return oracle.people(at).usable(line.tenant, line.ids, oracle.policy(before, line.tenant))
+        told = oracle.told(at, line.tenant)
+        return oracle.people(at).usable(line.tenant, line.ids, oracle.policy(before, line.tenant), told)
 
     def unblocked(self, nodes: Iterable[Node], after: int, at: int) -> list[Node]:
-        """These without the values that a later policy, up to a position, blocked."""
-        later = [line for line in self._oracle.lines[after : at + 1] if isinstance(line, Ruled)]
-        return [node for node in nodes if not any(_blocks(line, node) for line in later)]
+        """These without the values that were blocked later, up to a position, by a policy or for being a phone's."""
+        later = [turn for turn in self._turns if after <= turn <= at]
+        return [node for node in nodes if not any(self._blocks(turn, node) for turn in later)]
 
+    @cached_property
+    def _turns(self) -> list[int]:
+        """Where a policy comes, or a phone is shown of which hashes may have been seen."""
+        oracle, lines = self._oracle, list(enumerate(self._oracle.lines))
+        shown = [(at, line.tenant) for at, line in lines if isinstance(line, (Event, Commanded))]
+        news = [at for at, tenant in shown if oracle.told(at, tenant) != oracle.told(at - 1, tenant)]
+        return sorted([*news, *(at for at, line in lines if isinstance(line, Ruled))])
 
-def _blocks(line: Ruled, node: Node) -> bool:
-    return line.tenant in ("*", node[0]) and node[3] in blocked_by(line.policy)
+    def _blocks(self, at: int, node: Node) -> bool:
+        """Whether from this position on the value is nobody."""
+        policy = self._oracle.policy(at, node[0])
+        phone = self._oracle.told(at, node[0]).get(node[:4], node)
+        return is_blocked(node, policy) or is_blocked(phone, policy)

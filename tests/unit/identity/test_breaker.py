@@ -356,3 +356,13 @@ def test_what_was_let_pass_and_is_held_again_is_told_again() -> None:
         words = [type(fact) for fact in told.facts() if isinstance(fact, (Held, Freed))]
         assert words == [Held if held else Freed]
     assert told.tables.table("refused")[pair][5]
+
+
+def test_of_an_event_the_values_of_its_first_pair_are_looked_at_first() -> None:
+    """The account is found out by both phones, so that the second phone has one account left."""
+    told = Told("policy: few\nversion: 1\nseen_with: {uid: 1 ever, phone: 1 ever}\n")
+    other = node("phone", "+8613912340002")
+    told.see(account(1), other)
+    told.see(account(2), TILL, other)
+    assert set(told.tables.table("suspects")) == {account(2)}
+    assert told.who(account(1)) == told.who(other) == told.who(TILL)
