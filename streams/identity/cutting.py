@@ -128,7 +128,8 @@ class Cutting:
             people.erase(node, evidence.event_time_ms)
         for pair in pairs:
             seen = Sighting(policy, pair.evidence, pair.seq, pair.by_command)
-            self._meetings.meet(*by_strength((base_of(pair.a), base_of(pair.b)), policy), seen)
+            a, b = by_strength((base_of(pair.a), base_of(pair.b)), policy)
+            self._meetings.meet(a, b, seen)
         self._go_on(before, policy)
         self._bring_home((node for node in group if node not in without), pairs)
         replayed = people.facts[told:]

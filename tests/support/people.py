@@ -153,7 +153,7 @@ class People:
 
     def forms_of(self, node: Node, policy: MergePolicyText) -> list[Node]:
         """All nodes that stand for this value: a phone's hashes are the phone, once it was seen."""
-        names = ([phone, *hashes(phone, policy)] for phone in self.graph if policy.shops)
+        names = ([one, *hashes(one, policy)] for one in self.graph if one[1:3] == ("phone", ""))
         return next(([one for one in each if one in self.graph] for each in names if node in each), [node])
 
     def _add(self, node: Node, time: int) -> None:
