@@ -13,10 +13,10 @@ from streams.engine import Engine, Outputs, person_sets
 from streams.identity.breaker import REJECTED
 from streams.identity.refusals import Refusal
 from streams.journal.tables import Change, Tables
-from tests.support.crowds import BASE, HASHING, IDS, breakers, crowds, pairs_only, ruled, seen, tills
+from tests.support.crowds import BASE, BLOCKED, HASHING, IDS, breakers, crowds, pairs_only, ruled, seen, tills
 from tests.support.frames import SALT, fold, public, tables
 from tests.support.journals import SECOND, frames_of
-from tests.support.lines import Commanded, Id, Item, MergePolicyText
+from tests.support.lines import Commanded, Event, Id, Item, MergePolicyText
 from tests.support.oracle import Oracle
 from tests.support.people import USUAL, People
 from tests.support.profiles import law
@@ -76,6 +76,32 @@ def test_what_is_refused_and_held_is_what_the_oracle_refuses_and_holds(policy: M
     rows = {_pair(key): Refusal(*row) for key, row in engine.tables.table("refused").items()}
     assert rows.keys() == people.refused.keys()
     assert {pair for pair, row in rows.items() if row.held} == people.held
+
+
+@st.composite
+def _histories(draw: st.DrawFn) -> tuple[Item, ...]:
+    """Two policies that differ in whom they suspect and what they block, each with what is seen while it is in force.
+
+    In nothing else, and of no shops: by which policy a pair is decided again, once a value is found out, is not drawn.
+    """
+    rules = draw(st.lists(breakers(shops=((),)), min_size=2, max_size=2))
+    first = replace(rules[0], patterns=(), blocked=())
+    later = replace(first, version=2, seen_with=rules[1].seen_with, seen_on=rules[1].seen_on)
+    later = replace(later, blocked=draw(BLOCKED), patterns=rules[1].patterns)
+    logs = [draw(crowds(commands=(), most=9)) for _ in rules]
+    after = [
+        replace(line, received=line.received + 20 * SECOND, time=line.time + 20 * SECOND, id=f"later-{line.id}")
+        for line in logs[1]
+        if isinstance(line, Event)
+    ]
+    return ruled(first), *logs[0], ruled(later, BASE + 20 * SECOND), *after
+
+
+@law
+@given(_histories())
+def test_a_new_policys_limits_hold_for_what_is_seen_from_then_on(lines: Log) -> None:
+    """Who is suspected stays so, unless the newer policy blocks the value."""
+    _assert_as_the_oracle(lines)
 
 
 def _pair(key: str) -> frozenset[tuple[str, ...]]:
