@@ -182,7 +182,7 @@ class Meetings:
         if why:
             self._refuse(a, device, why, seen)
             return
-        if not people.linked(a, goes_to):
+        if seen.by_command or not people.linked(a, goes_to):
             self._join(a, goes_to, seen)
         if goes_to != device or device in people.current:
             people.goes_to(device, goes_to)

@@ -48,7 +48,7 @@ BLOCKED = st.sampled_from(
 PATTERNS = st.sampled_from(
     (
         *((), (), (), (), (("phone", r"\+861.*1"),), (("", r"\+861.*[12]"),), (("phone", "[0-9a-f]{64}"),)),
-        *((("uid", ".2"),), (("", "[nd]1"), ("phone", "139|u1")), (("device_id", "[a-c]1"), ("", "U1|O"))),
+        *((("uid", ".2"),), (("", "[nd]1"), ("phone", "139|u1")), (("device_id", "[a-c]1"), ("", "U1|o"))),
     )
 )
 """Which values a policy may block by what they look like; some fit a part of a value only, or in another case."""

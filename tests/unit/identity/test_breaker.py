@@ -366,3 +366,12 @@ def test_of_an_event_the_values_of_its_first_pair_are_looked_at_first() -> None:
     told.see(account(2), TILL, other)
     assert set(told.tables.table("suspects")) == {account(2)}
     assert told.who(account(1)) == told.who(other) == told.who(TILL)
+
+
+def test_a_login_that_an_operator_made_once_more_stays_when_the_device_is_found_out() -> None:
+    told, kiosk = Told("policy: few\nversion: 1\nseen_with: {device_id: 1 ever}\n"), node("device_id", "d1")
+    told.see(account(1), kiosk)
+    assert told.persons.commands.link("t1", account(1), kiosk, SAID) == ""
+    told.see(account(2), kiosk)
+    assert kiosk in told.tables.table("suspects")
+    assert told.who(account(1)) == told.who(kiosk) != told.who(account(2))
