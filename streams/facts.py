@@ -127,14 +127,18 @@ def _change(fact: IdentityFact) -> dict[str, Any] | None:
     if isinstance(fact, Moved | Erased) or (isinstance(fact, Freed) and not fact.word):
         return None
     if isinstance(fact, Linked):
-        return _record(fact, "linked", fact.one_id, None, "shared_event")
+        return _record(fact, "linked", fact.one_id, None, _seen(fact))
     if isinstance(fact, Merged):
-        return _record(fact, "merged", fact.gone, fact.into, "shared_event")
+        return _record(fact, "merged", fact.gone, fact.into, _seen(fact))
     if isinstance(fact, Unlinked):
         return _record(fact, "unlinked", fact.one_id, fact.into, "command" if fact.b else "decided_again")
     if isinstance(fact, Freed):
         return _record(fact, fact.word, fact.one_id, None, "command")
     return _record(fact, "held" if isinstance(fact, Held) else "refused", fact.one_id, None, fact.reason)
+
+
+def _seen(fact: Linked | Merged) -> str:
+    return "command" if fact.by_command else "shared_event"
 
 
 def _record(

@@ -20,6 +20,7 @@ class Linked(NamedTuple):
     one_id: str
     evidence: Evidence
     seq: int
+    by_command: bool = False
 
 
 class Merged(NamedTuple):
@@ -31,6 +32,7 @@ class Merged(NamedTuple):
     b: str
     evidence: Evidence
     seq: int
+    by_command: bool = False
 
 
 class Moved(NamedTuple):

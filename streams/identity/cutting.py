@@ -197,7 +197,7 @@ class Cutting:
         for seq, a, b, evidence, by_command in pairs:
             if b != base_of(b) and not is_contested(b) and not people.linked(a, b) and not self._apart(a, b):
                 if not people.together(a, b):
-                    people.merge(a, b, evidence)
+                    people.merge(a, b, evidence, by_command)
                 people.link(a, b, evidence, seq, by_command)
         for node in group:
             base = base_of(node)

@@ -29,9 +29,14 @@ class Erasing:
         self._cutting = cutting
 
     def erase(self, named: str, policy: MergePolicy, evidence: Evidence) -> None:
-        """Takes each person out who has this id; a phone that nobody showed in plain is of all with a hash of it."""
+        """Takes each person out who has this id; a phone that nobody showed in plain is of all with a hash of it.
+
+        One that nobody has, as a blocked one, leaves what names it all the same.
+        """
         people = self._people
         bearers = self._phones.bearers(named, policy)
+        if not bearers:
+            self._strike({named}, policy)
         for bearer, name in zip(bearers, (named, *bearers[1:]), strict=False):
             one_id = people.nodes[bearer][0]
             nodes = self._take_out(one_id, name, policy, evidence)

@@ -163,7 +163,7 @@ class Meetings:
         if b not in nodes:
             people.place(b, nodes[a][0], at)
         if nodes[a][0] != nodes[b][0]:
-            people.merge(a, b, seen.evidence)
+            people.merge(a, b, seen.evidence, seen.by_command)
         people.link(a, b, seen.evidence, seen.seq, seen.by_command)
         people.settle(pair_of(base_of(a), base_of(b)), seen.evidence)
 

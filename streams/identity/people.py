@@ -138,7 +138,7 @@ class People:
             self._persons.put(one_id, placed.seq)
         self.facts.append(Moved(node, placed.node_id, one_id, placed.seq))
 
-    def merge(self, a: str, b: str, evidence: Evidence) -> None:
+    def merge(self, a: str, b: str, evidence: Evidence, by_command: bool = False) -> None:
         """The persons of two nodes become one: the one that was founded first keeps its name."""
         into, gone = sorted({self.nodes[a][0], self.nodes[b][0]}, key=self._age)
         joining = sorted(self._members.pop(gone))
@@ -151,7 +151,7 @@ class People:
             if base_of(node) != node:
                 self.settled.forget(base_of(node))  # it may be on its own person's device now
         self._persons.drop(gone)
-        self.facts.append(Merged(gone, into, a, b, evidence, self.next_seq()))
+        self.facts.append(Merged(gone, into, a, b, evidence, self.next_seq(), by_command))
 
     def _age(self, one_id: str) -> tuple[int, str]:
         return self._persons[one_id], one_id
@@ -161,7 +161,7 @@ class People:
         number = self.next_seq() if seq is None else seq
         self.links.put(b, (*self.links.get(b, ()), Link(a, *evidence, number, by_command)))
         one_id, a_id, *_ = self.nodes[a]
-        self.facts.append(Linked(a, b, a_id, self.nodes[b][1], one_id, evidence, number))
+        self.facts.append(Linked(a, b, a_id, self.nodes[b][1], one_id, evidence, number, by_command))
 
     def refuse(self, a: str, b: str, why: Refusal) -> None:
         """Notes that a pair is not linked; of the same refusal there is one fact, however often it is seen."""
@@ -207,6 +207,8 @@ class People:
     def part(self, node: str, evidence: Evidence) -> None:
         """A node that no link holds leaves its person, and is one of its own."""
         was, node_id, seq, seen_ms = self.nodes[node]
+        if was == node_id:
+            return  # the others bear its name
         self._members[was] = tuple(one for one in self._members[was] if one != node)
         self._members[node_id] = (node,)
         self._persons.put(node_id, seq)

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from streams.compact.rows import Node
+from streams.facts import identity_records
 from streams.identity.changes import Erased, Freed, IdentityFact, Unlinked
 from streams.identity.nodes import NOBODY, Evidence
 from streams.identity.persons import Persons
@@ -77,6 +78,26 @@ def test_erasing_a_phone_takes_out_who_showed_a_hash_of_it() -> None:
     assert {one for one, _ in fact.nodes} == {UID, PHONE, TMALL, JD}
     assert told.persons.everyone().keys() == {told.who(OTHER)}
     assert told.mentions(NUMBER) == told.mentions(TMALL.split("\x1f")[3]) == []
+
+
+def test_erasing_a_phone_that_a_pattern_blocks_leaves_nothing_that_names_it() -> None:
+    told = Told()
+    told.persons.apply("t1", NEWER + "blocked: [{kind: phone, pattern: '[+]86139.*'}]\n", SAID)
+    told.see(UID, PHONE)
+    assert told.mentions(NUMBER)
+    assert told.persons.commands.erase("t1", PHONE, SAID) == ""
+    assert told.mentions(NUMBER) == []
+    assert told.who(UID) != ""
+
+
+def test_a_link_by_an_operator_is_told_as_one() -> None:
+    told = Told((UID,), (OTHER,))
+    told.facts()
+    told.persons.commands.link("t1", UID, OTHER, SAID)
+    reasons = {record["kind"]: record["reason"] for _, _, record in identity_records(told.facts())}
+    assert reasons == {"linked": "command", "merged": "command"}
+    told.see(UID, card(1))
+    assert [record["reason"] for _, _, record in identity_records(told.facts())] == ["shared_event"]
 
 
 @pytest.mark.parametrize("name", [PHONE, TMALL, JD])
