@@ -120,12 +120,14 @@ def _histories(
 
     Where phones are hashed, of two ids on an event: of three, a phone has met its hash before what is only known when
     the strongest of them is blocked, and else after it. No operator links a device or browser: of its logins only the
-    first of each id are kept, so such a link, decided again, may find another login than it found.
+    first of each id are kept, so such a link, decided again, may find another login than it found. And no patterns
+    where phones are hashed: what a hash stands for once a pattern and a list that blocked it are lifted is not settled.
     """
     rules = draw(st.lists(policies(shops=shops), min_size=2, max_size=3))
     lines: list[Item] = []
     for number, policy in enumerate(rules):
-        newer = replace(policy, version=number + 1, blocked=draw(BLOCKED), shops=rules[0].shops)
+        patterns = () if rules[0].shops else policy.patterns
+        newer = replace(policy, version=number + 1, blocked=draw(BLOCKED), shops=rules[0].shops, patterns=patterns)
         log = draw(crowds(commands=commands, most=14 if len(rules) == 2 else 9, together=2 if rules[0].shops else 3))
         log = tuple(line for line in log if not _links_a_device(line))
         lines += [ruled(newer, BASE + 20 * number * SECOND), *_later(log, 20 * number)]
