@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,11 @@ from confluent_kafka import Producer
 
 from streams.cli.arguments import add_action, add_json
 from streams.cli.failure import Failure
+from streams.cli.inforce import law
 from streams.cli.linting import Fault, lint
 from streams.cli.rulefiles import rule_files
 from streams.cli.tables import print_json
-from streams.rules.book import EVERY_TENANT, Known
+from streams.rules.book import EVERY_TENANT, Book, Known
 from streams.rules.spec import Rule
 from streams.settings import Settings
 from streams.worker.clients import producer_config, registry_of
@@ -151,9 +152,20 @@ def _apply(linted: list[Linted], arguments: argparse.Namespace, settings: Settin
     ids = _publish(linted, tenant, arguments.who or user(), settings)
     for control_id in ids if arguments.wait is not None else ():
         await_control(settings, control_id, tenant, ends, arguments.wait)
+    if arguments.wait is not None:
+        assert_in_force((rule for _, _, rule in linted), law(settings).book, tenant)
     for control_id, (_, _, rule) in zip(ids, linted, strict=True):
         _tell_applied(rule, tenant, control_id, arguments)
     return 0
+
+
+def assert_in_force(rules: Iterable[Rule], book: Book, tenant: str) -> None:
+    """Raises Failure where a newer version of one of them stands: an older one is refused."""
+    for rule in rules:
+        now = book.rule(tenant, rule.rule)
+        if now is not None and rule.version < now.rule.version:
+            newer = f"rule {rule.rule} version {now.rule.version} stays in force for {tenant}"
+            raise Failure(f"{newer}: {rule.version} is older")
 
 
 def assert_known(tenant: str, settings: Settings) -> None:
