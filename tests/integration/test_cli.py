@@ -179,6 +179,24 @@ def test_a_rule_that_is_waited_for_stands_in_every_journal(
     assert "for * stands in the journal" in capsys.readouterr().out
 
 
+@pytest.fixture
+def newer(settings: Settings, tmp_path: Path) -> str:
+    """The text of a rule of which a newer version is in force."""
+    text = RULE.read_text().replace("rule: unpaid-order-coupon", "rule: twice")
+    (tmp_path / "newer.yaml").write_text(text.replace("version: 1\n", "version: 2\n"))
+    assert main(["rules", "apply", str(tmp_path / "newer.yaml")]) == 0
+    return text
+
+
+def test_an_older_version_that_is_waited_for_is_told_to_be_refused(
+    newer: str, ingest: Callable[[], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "older.yaml").write_text(newer)
+    ingest()
+    assert main(["rules", "apply", str(tmp_path / "older.yaml"), "--wait"]) == 1
+    assert "rule twice version 2 stays in force for *: 1 is older" in capsys.readouterr().err
+
+
 def test_a_rule_that_no_ingest_takes_is_told_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "apply", str(RULE), "--wait", "0.5"]) == 1
     assert "not in the journal of shard 0, 1: is ingest up?" in capsys.readouterr().err
