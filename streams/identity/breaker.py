@@ -16,14 +16,13 @@ from typing import NamedTuple
 
 from streams.identity.changes import Held
 from streams.identity.degrees import Degrees
-from streams.identity.nodes import Evidence, base_of, kind_of, pair_of, prefix_of
+from streams.identity.nodes import BETWEEN, Evidence, base_of, kind_of, pair_of, prefix_of
 from streams.identity.people import People
 from streams.identity.phones import Phones
 from streams.identity.policy import NEVER, MergePolicy
 from streams.journal.tables import Tables
 
 REJECTED = "rejected"
-_BETWEEN = "\x1e"
 _MOST_HELD = 10_000
 
 
@@ -80,7 +79,7 @@ class Breaker:
 
     def tied(self, pair: str, about: Collection[str]) -> Iterable[str]:
         """The ends of a refused pair, if what becomes of one can matter to the other. `about`: whom it is about."""
-        ends = pair.split(_BETWEEN)
+        ends = pair.split(BETWEEN)
         apart = pair not in self.released and any(end in self.suspects and end not in about for end in ends)
         return () if apart else ends
 
@@ -104,7 +103,7 @@ class Breaker:
         people = self._people
         if len(nodes) < 3 or (len(nodes) == 3 and people.met(nodes[1], nodes[2])):
             return
-        key = _BETWEEN.join(nodes)
+        key = BETWEEN.join(nodes)
         if key not in self._beside:
             seqs = [people.next_seq() for _ in combinations(nodes[1:], 2)]
             self._keep(key, evidence, seqs[0])
@@ -119,7 +118,7 @@ class Breaker:
         """What events tell of their other ids, now that the strongest of them, `node`, is suspected or is left out."""
         for key in sorted(self._beside.of(node), key=lambda key: self._beside[key][2]):
             event_id, at, seq = self._beside[key]
-            yield from self._told(key.split(_BETWEEN)[1:], Evidence(event_id, at), seq, without)
+            yield from self._told(key.split(BETWEEN)[1:], Evidence(event_id, at), seq, without)
 
     def _told(self, nodes: Sequence[str], evidence: Evidence, seq: int, without: Collection[str]) -> Iterator[Pair]:
         """The first of these with each of the others; and if it does not count either, the same of the next."""
@@ -132,7 +131,7 @@ class Breaker:
                 if other not in without and other in known:
                     yield Pair(seq + number, first, other, evidence, False)
             if len(others) > 1:
-                self._keep(_BETWEEN.join(nodes), evidence, seq + len(others))
+                self._keep(BETWEEN.join(nodes), evidence, seq + len(others))
         if gone or first in self.suspects:
             yield from self._told(others, evidence, seq + len(others), without)
 
@@ -152,8 +151,8 @@ class Breaker:
             self.fresh.insert(0, phone)
         elif hashed in self.released:
             self.released.put(phone, self.released[hashed])
-        for pair in [name for name in self.released if _BETWEEN in name and hashed in name.split(_BETWEEN)]:
-            a, b = (phone if end == hashed else end for end in pair.split(_BETWEEN))
+        for pair in [name for name in self.released if BETWEEN in name and hashed in name.split(BETWEEN)]:
+            a, b = (phone if end == hashed else end for end in pair.split(BETWEEN))
             self.released.put(pair_of(a, b), self.released[pair])
 
     def suspect(self, node: str, evidence: Evidence, reason: str) -> None:
@@ -175,12 +174,16 @@ class Breaker:
 
     def pass_over(self, blocked: Callable[[str], bool]) -> None:
         """What events said of values that are blocked now counts no more, not if these are blocked no longer either."""
-        for key in [key for key in self._beside if any(map(blocked, key.split(_BETWEEN)))]:
-            event_id, at, seq = self._beside[key]
-            self._beside.drop(key)
-            left = [one for one in key.split(_BETWEEN) if not blocked(one)]
-            if len(left) > 2:
-                self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
+        for key in [key for key in self._beside if any(map(blocked, key.split(BETWEEN)))]:
+            self._shorten(key, blocked)
+
+    def _shorten(self, key: str, gone: Callable[[str], bool]) -> None:
+        """What an event said of its other values stays, where these are enough to say anything."""
+        event_id, at, seq = self._beside[key]
+        self._beside.drop(key)
+        left = [one for one in key.split(BETWEEN) if not gone(one)]
+        if len(left) > 2:
+            self._keep(BETWEEN.join(left), Evidence(event_id, at), seq)
 
     def tell(self, node: str) -> None:
         """The value is suspected, if it is, under the hash that it has now."""
@@ -192,17 +195,16 @@ class Breaker:
     def strike(self, nodes: Collection[str]) -> None:
         """These were erased: nothing names them any more."""
         named = sorted(self._beside.among(nodes))
-        theirs = {key for key in named if self.trusted(key.split(_BETWEEN))[0] in nodes}
+        theirs = {key for key in named if self.trusted(key.split(BETWEEN))[0] in nodes}
         for node in nodes:
             self.forget(node)
-        for name in [name for name in self.released if not set(nodes).isdisjoint(name.split(_BETWEEN))]:
+        for name in [name for name in self.released if not set(nodes).isdisjoint(name.split(BETWEEN))]:
             self.released.drop(name)
         for key in [key for key in named if key in self._beside]:
-            event_id, at, seq = self._beside[key]
-            left = [one for one in key.split(_BETWEEN) if one not in nodes]
-            self._beside.drop(key)
-            if len(left) > 2 and key not in theirs:
-                self._keep(_BETWEEN.join(left), Evidence(event_id, at), seq)
+            if key in theirs:
+                self._beside.drop(key)
+            else:
+                self._shorten(key, nodes.__contains__)
 
 
 def _strong(side: Iterable[str], policy: MergePolicy) -> int:

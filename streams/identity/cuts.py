@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from itertools import permutations
 
-from streams.identity.nodes import Evidence, pair_of
+from streams.identity.nodes import BETWEEN, Evidence, pair_of
 from streams.journal.tables import Tables
-
-_BETWEEN = "\x1e"
 
 
 class Cuts:
@@ -47,7 +45,7 @@ class Cuts:
         told = []
         for name, other_name in permutations(names, 2):
             for pair in sorted(self._of.get(name, ())):
-                other = next(end for end in pair.split(_BETWEEN) if end != name)
+                other = next(end for end in pair.split(BETWEEN) if end != name)
                 also = pair_of(other_name, other)
                 if other not in names and also not in self._rows:
                     self._put(also, self._rows[pair])
@@ -73,11 +71,11 @@ class Cuts:
         self._index(pair)
 
     def _index(self, pair: str) -> None:
-        for end in pair.split(_BETWEEN):
+        for end in pair.split(BETWEEN):
             self._of.setdefault(end, set()).add(pair)
 
     def _drop(self, pairs: Iterable[str]) -> None:
         for pair in pairs:
             self._rows.drop(pair)
-            for end in pair.split(_BETWEEN):
+            for end in pair.split(BETWEEN):
                 self._of.get(end, set()).discard(pair)

@@ -17,7 +17,7 @@ from streams.identity.breaker import Breaker, Pair
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Moved, Refused, Unlinked
 from streams.identity.cuts import Cuts
 from streams.identity.meetings import UNLINKED, Meetings, Sighting
-from streams.identity.nodes import Evidence, base_of, is_contested, kind_of, pair_of
+from streams.identity.nodes import BETWEEN, Evidence, base_of, is_contested, kind_of, pair_of
 from streams.identity.people import People
 from streams.identity.phones import Phones, by_strength, is_blocked
 from streams.identity.policy import MergePolicy
@@ -113,7 +113,7 @@ class Cutting:
         pairs = [pair for pair in self._pairs(whole, policy, without) if not self.is_of(pair, erased, policy)]
         group = [node for node in whole if node not in erased]
         # Of what has to do with the erased nothing counts as told: they have other hashes from now on.
-        told_of = {pair for node in group for pair in people.refused.of(node) if erased.isdisjoint(pair.split("\x1e"))}
+        told_of = {pair for node in group for pair in people.refused.of(node) if erased.isdisjoint(pair.split(BETWEEN))}
         refused = {pair: people.refused[pair] for pair in told_of}
         before = _Before(
             {node: people.nodes[node][0] for node in group},
@@ -178,7 +178,7 @@ class Cutting:
     def refused(self, pair: str, policy: MergePolicy) -> Pair:
         """A refused pair as it was seen first."""
         event_id, at, seq, *_ = self._people.refused[pair]
-        a, b = by_strength(pair.split("\x1e"), policy)
+        a, b = by_strength(pair.split(BETWEEN), policy)
         return Pair(seq, a, b, Evidence(event_id, at), False)
 
     def _void(self, pair: Pair) -> bool:

@@ -7,13 +7,12 @@ A phone and its hashes are one value here: whoever stood with one of them stood 
 
 from __future__ import annotations
 
-from streams.identity.nodes import base_of, kind_of, pair_of, prefix_of
+from streams.identity.nodes import BETWEEN, base_of, kind_of, pair_of, prefix_of
 from streams.identity.people import People
 from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
 from streams.journal.tables import Tables
 
-_BETWEEN = "\x1e"
 First = tuple[int, int]
 """When two values were first seen together: seq and event time."""
 
@@ -70,7 +69,7 @@ class Degrees:
         people, found = self._people, dict[str, First]()
         for pair in people.refused.of(node):
             _, at, seq, *_ = people.refused[pair]
-            a, b = pair.split(_BETWEEN)
+            a, b = pair.split(BETWEEN)
             _earliest(found, b if a == node else a, (seq, at))
         for each in (node, *people.visits(node)):
             for member in people.side(each):

@@ -15,6 +15,8 @@ from schemas.masking import keyed_hash
 from streams.compact.rows import Node
 
 SEPARATOR = "\x1f"
+BETWEEN = "\x1e"
+"""Stands between several nodes in one name."""
 _PARTS = 4
 _CONTESTED = SEPARATOR + "contested"
 
@@ -73,9 +75,9 @@ def is_contested(node: str) -> bool:
 
 def hash_of(node: str, salt: bytes, erased: int = 0) -> str:
     """The hash under which facts have the node, after it was erased so many times."""
-    return keyed_hash(f"{node}\x1e{erased}" if erased else node, salt)
+    return keyed_hash(f"{node}{BETWEEN}{erased}" if erased else node, salt)
 
 
 def pair_of(a: str, b: str) -> str:
     """One name for the pair, whichever comes first."""
-    return f"{a}\x1e{b}" if a < b else f"{b}\x1e{a}"
+    return f"{a}{BETWEEN}{b}" if a < b else f"{b}{BETWEEN}{a}"

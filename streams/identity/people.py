@@ -15,7 +15,7 @@ from streams.compact.rows import Link, Node
 from streams.compact.tiered import Tiered
 from streams.identity.changes import Freed, Held, IdentityFact, Linked, Merged, Moved, Refused, Unlinked
 from streams.identity.erased import Ledger
-from streams.identity.nodes import NOBODY, Evidence, base_of, hash_of, is_contested, pair_of
+from streams.identity.nodes import BETWEEN, NOBODY, Evidence, base_of, hash_of, is_contested, pair_of
 from streams.identity.refusals import Refusal, Refusals
 from streams.identity.settled import Settled
 from streams.journal.tables import Tables
@@ -194,7 +194,7 @@ class People:
 
     def free(self, pair: str, word: str, evidence: Evidence) -> None:
         """Tells that a pair is held no more."""
-        a, b = pair.split("\x1e")
+        a, b = pair.split(BETWEEN)
         (one_id, a_id, *_), b_id = self.nodes.get(a, NOBODY), self.nodes.get(b, NOBODY)[1]
         self.facts.append(Freed(a, b, a_id, b_id, one_id, word, evidence, self.next_seq()))
 

@@ -18,7 +18,7 @@ from streams.identity.breaker import REJECTED, Breaker
 from streams.identity.changes import Freed, Held
 from streams.identity.cutting import Cutting
 from streams.identity.meetings import Meetings, Sighting
-from streams.identity.nodes import SEPARATOR, Evidence, pair_of, tenant_of
+from streams.identity.nodes import BETWEEN, SEPARATOR, Evidence, pair_of, tenant_of
 from streams.identity.people import People
 from streams.identity.phones import Phones
 from streams.identity.policy import MergePolicy
@@ -136,6 +136,6 @@ class Quarantine:
         if kind != BY_HASH:
             return node
         people = self._people
-        held = (end for pair in people.refused if people.refused[pair].held for end in pair.split("\x1e"))
+        held = (end for pair in people.refused if people.refused[pair].held for end in pair.split(BETWEEN))
         found = (one for one in (*self._breaker.suspects, *held) if one in people.nodes and tenant_of(one) == tenant)
         return next((one for one in found if people.nodes[one][1] == value), node)

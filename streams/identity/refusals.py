@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from streams.identity.nodes import BETWEEN
 from streams.journal.tables import Tables
-
-_BETWEEN = "\x1e"
 
 
 class Refusal(NamedTuple):
@@ -37,7 +36,7 @@ class Refusals:
             self._index(pair)
 
     def _index(self, pair: str) -> None:
-        for end in pair.split(_BETWEEN):
+        for end in pair.split(BETWEEN):
             self._of.setdefault(end, set()).add(pair)
 
     def __contains__(self, pair: str) -> bool:
@@ -67,5 +66,5 @@ class Refusals:
         """No pair of this node is refused any more."""
         for pair in self._of.pop(node, ()):
             self._rows.drop(pair)
-            for end in pair.split(_BETWEEN):
+            for end in pair.split(BETWEEN):
                 self._of.get(end, set()).discard(pair)
